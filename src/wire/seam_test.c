@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The Driveline authors */
+#include "wire/seam.h"
+
+int main(void)
+{
+        return 0;
+}
