@@ -155,8 +155,8 @@ int buf_add_json_string(struct buf *b, const char *text, size_t len)
 int buf_add_url(struct buf *b, const char *text)
 {
         for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-                if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-                        strchr("-._~", *s))
+                if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+                        (*s >= '0' && *s <= '9') || strchr("-._~", *s))
                         buf_addc(b, (char)*s);
                 else
                         buf_addf(b, "%%%02X", *s);

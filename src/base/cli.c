@@ -24,8 +24,8 @@ static void print_options(const struct cli_option *options)
         printf("  %-30s %s\n", "-h, --help", "show this text");
 }
 
-static const struct cli_option *find(const struct cli_option *options, const char *name, size_t len,
-        char letter)
+static const struct cli_option *find(
+        const struct cli_option *options, const char *name, size_t len, char letter)
 {
         for (const struct cli_option *o = options; o->name; o++) {
                 if (name && strlen(o->name) == len && !memcmp(o->name, name, len))
@@ -60,8 +60,9 @@ static const char *set_value(const struct cli_option *o, const char *text)
         case CLI_INT:
                 return parse_int(text, o->value) < 0 ? "a whole number" : NULL;
         case CLI_DURATION:
-                return clock_parse_duration_ms(text, o->value) < 0 ? "a duration such as 500ms, 30s, 15m, 12h or 7d"
-                                                                   : NULL;
+                return clock_parse_duration_ms(text, o->value) < 0
+                               ? "a duration such as 500ms, 30s, 15m, 12h or 7d"
+                               : NULL;
         case CLI_LIST: {
                 struct cli_list *list = o->value;
                 if (list->n == N_ELEMENTS(list->items))
@@ -88,7 +89,8 @@ int cli_parse(int argc, char **argv, const char *usage, const struct cli_option 
                 const char *a = argv[i];
                 if (only_args || a[0] != '-' || !a[1]) {
                         if (n_args == max_args) {
-                                fprintf(stderr, "%s: unexpected argument '%s'; see --help\n", argv[0], a);
+                                fprintf(stderr, "%s: unexpected argument '%s'; see --help\n",
+                                        argv[0], a);
                                 return misuse(ret_exit);
                         }
                         ret_args[n_args++] = a;
@@ -107,7 +109,7 @@ int cli_parse(int argc, char **argv, const char *usage, const struct cli_option 
                 bool is_long = a[1] == '-';
                 const char *equals = is_long ? strchr(a, '=') : NULL;
                 size_t len = equals ? (size_t)(equals - a - 2) : strlen(a) - 2;
-                const struct cli_option *o = is_long      ? find(options, a + 2, len, 0)
+                const struct cli_option *o = is_long     ? find(options, a + 2, len, 0)
                                              : a[2] == 0 ? find(options, NULL, 0, a[1])
                                                          : NULL;
                 if (!o) {
@@ -138,10 +140,11 @@ int cli_parse(int argc, char **argv, const char *usage, const struct cli_option 
         return 0;
 }
 
-int cli_dispatch(const char *program, const struct cli_verb *verbs, void *context, int argc,
-        char **argv)
+int cli_dispatch(
+        const char *program, const struct cli_verb *verbs, void *context, int argc, char **argv)
 {
-        bool help = argc > 0 && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h") || !strcmp(argv[0], "help"));
+        bool help = argc > 0 && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h") ||
+                                        !strcmp(argv[0], "help"));
         if (argc == 0 || help) {
                 FILE *out = help ? stdout : stderr;
                 fprintf(out, "Usage: %s COMMAND [options]\n\nCommands:\n", program);

@@ -107,7 +107,8 @@ int clock_parse_iso8601(const char *text, int64_t *ret_ms)
                 p++;
         } else if (*p == '+' || *p == '-') {
                 int sign = *p++ == '-' ? -1 : 1, zh, zm;
-                if (digits(&p, 2, &zh) || literal(&p, ':') || digits(&p, 2, &zm) || zh > 23 || zm > 59)
+                if (digits(&p, 2, &zh) || literal(&p, ':') || digits(&p, 2, &zm) || zh > 23 ||
+                        zm > 59)
                         return -EINVAL;
                 zone = sign * (zh * 60 + zm);
         }
@@ -125,7 +126,8 @@ int clock_parse_duration_ms(const char *text, int64_t *ret_ms)
         static const struct {
                 const char *unit;
                 int64_t ms;
-        } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+        } units[] = {
+                {"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
         char *end = NULL;
         errno = 0;
         if (*text < '0' || *text > '9')

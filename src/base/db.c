@@ -87,7 +87,8 @@ static int migrate(sqlite3 *db, const char *const *migrations, int n_migrations,
                 return version;
         if (version > n_migrations)
                 return err_set(err, -EINVAL,
-                        "schema version %d is newer than this program's %d: use the newer Driveline",
+                        "schema version %d is newer than this program's %d: use the newer "
+                        "Driveline",
                         version, n_migrations);
         for (; version < n_migrations; version++) {
                 int r = migrate_one(db, version, migrations[version], err);
@@ -110,7 +111,8 @@ int db_open(const char *path, const char *const *migrations, int n_migrations, b
         sqlite3 **ret_db, struct err *err)
 {
         CLEAN_DB sqlite3 *db = NULL;
-        if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+        if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+                SQLITE_OK)
                 return err_set(err, -EIO, "cannot open '%s': %s", path,
                         db ? sqlite3_errmsg(db) : "out of memory");
         int r = set_up(db, durable, err);

@@ -117,8 +117,8 @@ void hash_md5_hex(const void *data, size_t len, char ret[HASH_MD5_HEX_SIZE])
         hash_hex(raw, sizeof(raw), ret);
 }
 
-/* Eight tables ("slicing by eight"), made at first use: 1 GB/s without a special instruction, and the
- * same on every processor. The reversed polynomial of CRC-32C is 0x82F63B78. */
+/* Eight tables ("slicing by eight"), made at first use: 1 GB/s without a special instruction, and
+ * the same on every processor. The reversed polynomial of CRC-32C is 0x82F63B78. */
 static uint32_t crc_table[8][256];
 
 static void crc_table_fill(void)
@@ -131,7 +131,8 @@ static void crc_table_fill(void)
         }
         for (uint32_t i = 0; i < 256; i++)
                 for (int t = 1; t < 8; t++)
-                        crc_table[t][i] = (crc_table[t - 1][i] >> 8) ^ crc_table[0][crc_table[t - 1][i] & 255];
+                        crc_table[t][i] = (crc_table[t - 1][i] >> 8) ^
+                                          crc_table[0][crc_table[t - 1][i] & 255];
 }
 
 uint32_t hash_crc32c(uint32_t crc, const void *data, size_t len)

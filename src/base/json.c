@@ -31,17 +31,28 @@ static bool too_deep(const char *text, size_t len)
         return false;
 }
 
-json_t *json_parse(const char *text, size_t len, struct err *err)
+static json_t *parse(const char *text, size_t len, size_t flags, struct err *err)
 {
         if (too_deep(text, len)) {
                 err_set(err, -EINVAL, "JSON is nested deeper than %d", LIMIT_JSON_DEPTH);
                 return NULL;
         }
         json_error_t e;
-        json_t *value = json_loadb(text, len, JSON_DECODE_ANY, &e);
+        json_t *value = json_loadb(text, len, JSON_DECODE_ANY | flags, &e);
         if (!value)
-                err_set(err, -EINVAL, "bad JSON at line %d, column %d: %s", e.line, e.column, e.text);
+                err_set(err, -EINVAL, "bad JSON at line %d, column %d: %s", e.line, e.column,
+                        e.text);
         return value;
+}
+
+json_t *json_parse(const char *text, size_t len, struct err *err)
+{
+        return parse(text, len, 0, err);
+}
+
+json_t *json_parse_strict(const char *text, size_t len, struct err *err)
+{
+        return parse(text, len, JSON_REJECT_DUPLICATES, err);
 }
 
 json_t *json_read_file(const char *path, struct err *err)

@@ -20,6 +20,8 @@ static inline void json_decref_p(json_t **p)
 
 /* Parses exactly one value (object or array or scalar). NULL with the reason, line and column in `err`. */
 json_t *json_parse(const char *text, size_t len, struct err *err);
+/* The same, and a member that is there twice is an error: for documents that decide about rights. */
+json_t *json_parse_strict(const char *text, size_t len, struct err *err);
 json_t *json_read_file(const char *path, struct err *err);
 /* Compact text, members in insertion order. */
 int json_append(struct buf *b, const json_t *value);

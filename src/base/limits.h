@@ -30,3 +30,22 @@
 #define LIMIT_PACKAGE_PATH_BYTES 512
 /* A whole small file that we read into memory (keys, configuration, state). */
 #define LIMIT_SMALL_FILE_BYTES LIMIT_MIB(1)
+/* An MQTT topic is at most 65 535 bytes; ours are below 100, and a reader's buffer needs a ceiling. */
+#define LIMIT_TOPIC_BYTES LIMIT_KIB(1)
+/* Elements of a manifest in one another; ours has two levels. */
+#define LIMIT_XML_DEPTH 16
+/* One text of a manifest, and the words of a command in it. */
+#define LIMIT_MANIFEST_FIELD_BYTES LIMIT_KIB(4)
+#define LIMIT_COMMAND_WORDS 64
+/* A text of a DDI document (a link, a name; hawkBit's names end at 128), and the parts of a deployment. */
+#define LIMIT_DDI_TEXT_BYTES LIMIT_KIB(2)
+#define LIMIT_DDI_ITEMS 64
+/* A policy: statements; actions or resources in one; bytes of a resource (MQTT topics of ours are below 100). */
+#define LIMIT_POLICY_STATEMENTS 64
+#define LIMIT_POLICY_ITEMS 64
+#define LIMIT_POLICY_RESOURCE_BYTES 512
+/* Policies attached to one thing, and the versions of a policy that are kept. */
+#define LIMIT_POLICIES_PER_THING 10
+#define LIMIT_POLICY_VERSIONS 5
+/* The broker's snapshot of who may do what: about 200 bytes a certificate. */
+#define LIMIT_ACCESS_BYTES LIMIT_MIB(64)

@@ -41,7 +41,8 @@ void log_write(enum log_level level, const char *fmt, ...)
         char line[LOG_LINE_MAX];
         char now[CLOCK_ISO8601_SIZE];
         clock_iso8601(clock_now_ms(), now);
-        int n = snprintf(line, sizeof(line), "%s %-7s %s: ", now, level_names[level], the_log.program);
+        int n = snprintf(
+                line, sizeof(line), "%s %-7s %s: ", now, level_names[level], the_log.program);
         va_list ap;
         va_start(ap, fmt);
         int m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);

@@ -19,9 +19,11 @@ const char *tls_reason(void)
 static int load_identity(SSL_CTX *ctx, const char *cert_file, const char *key_file, struct err *err)
 {
         if (!SSL_CTX_use_certificate_chain_file(ctx, cert_file))
-                return err_set(err, -EINVAL, "cannot use certificate '%s': %s", cert_file, tls_reason());
+                return err_set(
+                        err, -EINVAL, "cannot use certificate '%s': %s", cert_file, tls_reason());
         if (!SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM))
-                return err_set(err, -EINVAL, "cannot use private key '%s': %s", key_file, tls_reason());
+                return err_set(
+                        err, -EINVAL, "cannot use private key '%s': %s", key_file, tls_reason());
         return 0;
 }
 
@@ -50,7 +52,9 @@ int tls_server_new(const char *cert_file, const char *key_file, const char *ca_f
                 if (!names || !SSL_CTX_load_verify_locations(ctx, ca_file, NULL))
                         r = err_set(err, -EINVAL, "cannot use CA '%s': %s", ca_file, tls_reason());
                 SSL_CTX_set_client_CA_list(ctx, names); /* takes it, NULL too */
-                SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (peer == TLS_PEER_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                SSL_CTX_set_verify(ctx,
+                        SSL_VERIFY_PEER |
+                                (peer == TLS_PEER_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                         NULL);
         }
         static const unsigned char session_context[] = "driveline";
@@ -74,7 +78,8 @@ int tls_client_new(const char *ca_file, const char *cert_file, const char *key_f
         int trusted = ca_file ? SSL_CTX_load_verify_locations(ctx, ca_file, NULL)
                               : SSL_CTX_set_default_verify_paths(ctx);
         if (!trusted)
-                r = err_set(err, -EINVAL, "cannot use CA '%s': %s", ca_file ? ca_file : "(system)", tls_reason());
+                r = err_set(err, -EINVAL, "cannot use CA '%s': %s", ca_file ? ca_file : "(system)",
+                        tls_reason());
         if (!r && cert_file)
                 r = load_identity(ctx, cert_file, key_file, err);
         if (r < 0) {
@@ -85,7 +90,8 @@ int tls_client_new(const char *ca_file, const char *cert_file, const char *key_f
         return 0;
 }
 
-bool tls_certificate_identity(X509 *cert, char *cn, size_t cn_size, char *serial, size_t serial_size)
+bool tls_certificate_identity(
+        X509 *cert, char *cn, size_t cn_size, char *serial, size_t serial_size)
 {
         X509_NAME *name = X509_get_subject_name(cert);
         int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
