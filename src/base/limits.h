@@ -49,3 +49,15 @@
 #define LIMIT_POLICY_VERSIONS 5
 /* The broker's snapshot of who may do what: about 200 bytes a certificate. */
 #define LIMIT_ACCESS_BYTES LIMIT_MIB(64)
+/* The viewer: cars listed, rows of one page of the list, points and columns of one series request. */
+#define LIMIT_VIEWER_DEVICES 100000
+#define LIMIT_VIEWER_FLEET_ROWS 200
+#define LIMIT_VIEWER_POINTS 4000
+#define LIMIT_VIEWER_COLUMNS 32
+/* Open event streams: a browser tab has one. Each may hold 1 MiB that its client has not read. */
+#define LIMIT_VIEWER_STREAMS 64
+/* Records looked through for a client that comes back; further behind, it loads its history again. */
+#define LIMIT_VIEWER_REPLAY_RECORDS 20000
+/* Log lines of one answer, and updates of one car. */
+#define LIMIT_VIEWER_LOG_LINES 1000
+#define LIMIT_VIEWER_UPDATES 200
