@@ -61,3 +61,16 @@
 /* Log lines of one answer, and updates of one car. */
 #define LIMIT_VIEWER_LOG_LINES 1000
 #define LIMIT_VIEWER_UPDATES 200
+/* A buildspec.yml: commands and file patterns in it. */
+#define LIMIT_BUILD_COMMANDS 100
+#define LIMIT_BUILD_PATTERNS 100
+/* A build: output that is kept, one file, its whole folder, its private /tmp; and the package. */
+#define LIMIT_BUILD_LOG_BYTES LIMIT_MIB(4)
+#define LIMIT_BUILD_FILE_BYTES LIMIT_MIB(512)
+#define LIMIT_BUILD_DISK_BYTES LIMIT_MIB(2048)
+#define LIMIT_BUILD_TMP_BYTES LIMIT_MIB(256)
+#define LIMIT_BUILD_PACKAGE_BYTES LIMIT_MIB(64)
+/* Pipelines that build at the same time: builds are heavy, and the cars' data comes first. */
+#define LIMIT_PIPELINE_PARALLEL 2
+/* A push to a pipeline's repository. */
+#define LIMIT_PUSH_BYTES LIMIT_MIB(256)
