@@ -573,3 +573,11 @@ void http_stream_end(struct http_stream *s)
         if (s)
                 stream_finish(s);
 }
+
+void http_stream_abort(struct http_stream *s)
+{
+        if (s && !s->is_closed && evhttp_request_get_connection(s->req))
+                abort_connection(s);
+        else
+                http_stream_end(s);
+}

@@ -79,3 +79,6 @@ struct http_stream *http_stream_begin(
 int http_stream_send(struct http_stream *s, const void *data, size_t len);
 /* Ends the answer and frees `s`; also after on_close. */
 void http_stream_end(struct http_stream *s);
+/* Cuts the connection instead, with all that the client has not read: for clients that are too slow,
+ * which would hold that memory for as long as they like. */
+void http_stream_abort(struct http_stream *s);
