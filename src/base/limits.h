@@ -74,3 +74,19 @@
 #define LIMIT_PIPELINE_PARALLEL 2
 /* A push to a pipeline's repository. */
 #define LIMIT_PUSH_BYTES LIMIT_MIB(256)
+/* One flattened message: ours has 62 columns in 6 subsystems. */
+#define LIMIT_TELEMETRY_COLUMNS 1024
+#define LIMIT_TELEMETRY_GROUPS 64
+/* Names of subsystems and columns become names in SQL; ours are below 24 bytes. */
+#define LIMIT_TELEMETRY_NAME_BYTES 128
+#define LIMIT_VERSION_BYTES 64
+/* What all devices together can make the store create. SQLite's own limit is 2000 columns a table. */
+#define LIMIT_STORE_TABLES 256
+#define LIMIT_STORE_COLUMNS 1000
+/* Refused messages that are kept, and how much of each, so that rubbish cannot fill the disk. */
+#define LIMIT_DEAD_LETTERS 10000
+#define LIMIT_DEAD_LETTER_BYTES LIMIT_KIB(4)
+/* Rules, and how deep and long the expression of one may be. */
+#define LIMIT_RULES 256
+#define LIMIT_RULE_NODES 256
+#define LIMIT_RULE_DEPTH 64

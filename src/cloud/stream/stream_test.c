@@ -469,6 +469,7 @@ static void append_is_cheap(void **state)
         CLEAN(stream_writer) struct stream_writer *w = given_writer(0);
         CLEAN(stream_reader)
         struct stream_reader *r = given_reader((struct stream_position){STREAM_FROM_LATEST});
+        assert_non_null(r); /* its watch is part of the price */
         static char payload[1600];
         enum { N = 20000 };
         struct timespec a, b;
