@@ -11,8 +11,8 @@
 #define THING_VARIABLE "${iot:Connection.Thing.ThingName}"
 #define CLIENT_VARIABLE "${iot:ClientId}"
 
-/* Bytes that stand for wildcards and variables in a compiled resource. Control characters are refused
- * in documents, so they can't be meant literally. */
+/* Bytes that stand for wildcards and variables in a compiled resource. Control characters are
+ * refused in documents, so they can't be meant literally. */
 enum token { TOKEN_ANY = 1, TOKEN_ONE = 2, TOKEN_THING = 3, TOKEN_CLIENT = 4 };
 
 /* Which actions a resource can be about, as a bit for each. */
@@ -119,7 +119,8 @@ static unsigned kind_actions(const char *text, const char **ret_rest)
         return mask;
 }
 
-/* Writes the compiled form of `text` into `out`, which is as large as `text`: tokens are shorter. */
+/* Writes the compiled form of `text` into `out`, which is as large as `text`: tokens are shorter.
+ */
 static int compile(const char *text, char *out, struct err *err)
 {
         while (*text) {
@@ -132,7 +133,8 @@ static int compile(const char *text, char *out, struct err *err)
                 } else if (!strncmp(text, "${", 2)) {
                         return err_set(err, -EINVAL,
                                 "unknown variable at '%.100s': known are " THING_VARIABLE
-                                " and " CLIENT_VARIABLE, text);
+                                " and " CLIENT_VARIABLE,
+                                text);
                 } else {
                         char c = *text++;
                         *out++ = c == '*' ? TOKEN_ANY : c == '?' ? TOKEN_ONE : c;
@@ -167,7 +169,8 @@ static int read_resource(struct resource *ret, const json_t *value, struct err *
         unsigned mask = !strcmp(rest, "*") ? ALL_ACTIONS : kind_actions(rest, &body);
         if (!mask)
                 return err_set(err, -EINVAL,
-                        "resource '%.200s' must be '*' or start with client/, topic/ or topicfilter/",
+                        "resource '%.200s' must be '*' or start with client/, topic/ or "
+                        "topicfilter/",
                         text);
         CLEAN_MEM char *pattern = malloc(strlen(body) + 1);
         if (!pattern)
@@ -191,12 +194,15 @@ static int read_action(unsigned *mask, const json_t *value, struct err *err)
                 *mask |= 1u << action;
         else
                 return err_set(err, -EINVAL,
-                        "unknown action '%.100s': known are iot:Connect, iot:Publish, iot:Subscribe, "
-                        "iot:Receive and iot:*", text);
+                        "unknown action '%.100s': known are iot:Connect, iot:Publish, "
+                        "iot:Subscribe, "
+                        "iot:Receive and iot:*",
+                        text);
         return 0;
 }
 
-/* A string stands for an array of one. Returns the number of items, of which there is at least one. */
+/* A string stands for an array of one. Returns the number of items, of which there is at least one.
+ */
 static int item_count(const json_t *value, const char *what, size_t max, struct err *err)
 {
         if (!value)
@@ -290,8 +296,8 @@ static int read_statements(struct policy *p, const json_t *array, struct err *er
         if (!json_is_array(array) || !n)
                 return err_set(err, -EINVAL, "'Statement' must be an array of statements");
         if (n > LIMIT_POLICY_STATEMENTS)
-                return err_set(err, -E2BIG, "a policy has at most %d statements",
-                        LIMIT_POLICY_STATEMENTS);
+                return err_set(
+                        err, -E2BIG, "a policy has at most %d statements", LIMIT_POLICY_STATEMENTS);
         p->statements = calloc(n, sizeof(*p->statements));
         if (!p->statements)
                 return err_set(err, -ENOMEM, "out of memory");
@@ -337,7 +343,8 @@ static const char *token_text(char token, const struct policy_request *q)
         return token == TOKEN_THING ? q->thing : token == TOKEN_CLIENT ? q->client_id : NULL;
 }
 
-/* Matches one element of the pattern, which is no TOKEN_ANY, at `text`; -1 or the bytes it takes. */
+/* Matches one element of the pattern, which is no TOKEN_ANY, at `text`; -1 or the bytes it takes.
+ */
 static ptrdiff_t match_one(char token, const char *text, const struct policy_request *q)
 {
         const char *plain = token_text(token, q);
@@ -380,7 +387,8 @@ static bool statement_applies(const struct statement *s, const struct policy_req
         if (!(s->actions & bit))
                 return false;
         for (size_t i = 0; i < s->n_resources; i++)
-                if ((s->resources[i].actions & bit) && matches(s->resources[i].pattern, q->resource, q))
+                if ((s->resources[i].actions & bit) &&
+                        matches(s->resources[i].pattern, q->resource, q))
                         return true;
         return false;
 }

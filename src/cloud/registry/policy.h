@@ -8,14 +8,14 @@
  *    "Statement": [{"Sid": "PublishOwn", "Effect": "Allow", "Action": "iot:Publish",
  *                   "Resource": "topic/device/${iot:Connection.Thing.ThingName}/telemetry"}]}
  *
- * Nothing is allowed until a statement allows it, and a statement that denies wins over all that allow.
- * Each action acts on resources of one kind: Connect on client/…, Publish and Receive on topic/…,
- * Subscribe on topicfilter/…, so a resource of another kind in the same statement does no harm.
- * In a resource `*` stands for any text ('/' too), `?` for one byte, and the two variables
+ * Nothing is allowed until a statement allows it, and a statement that denies wins over all that
+ * allow. Each action acts on resources of one kind: Connect on client/…, Publish and Receive on
+ * topic/…, Subscribe on topicfilter/…, so a resource of another kind in the same statement does no
+ * harm. In a resource `*` stands for any text ('/' too), `?` for one byte, and the two variables
  * ${iot:Connection.Thing.ThingName} and ${iot:ClientId} for the one who asks, always as plain text.
  * MQTT's own wildcards (+ and #) mean nothing here: a filter is compared as it was written.
- * What the grammar doesn't know is refused and not skipped, since a condition that is overlooked would
- * give more than its author meant. docs/policies.md tells it to people.
+ * What the grammar doesn't know is refused and not skipped, since a condition that is overlooked
+ * would give more than its author meant. docs/policies.md tells it to people.
  */
 #include "base/clean.h"
 #include "base/err.h"
@@ -34,7 +34,8 @@ enum policy_action {
 const char *policy_action_to_string(enum policy_action action);
 /* -EINVAL for an unknown name; `iot:*` is none. */
 int policy_action_from_string(const char *text, enum policy_action *ret_action);
-/* The kind of resource that the action acts on, with its slash: `client/`, `topic/`, `topicfilter/`. */
+/* The kind of resource that the action acts on, with its slash: `client/`, `topic/`,
+ * `topicfilter/`. */
 const char *policy_action_kind(enum policy_action action);
 
 struct policy; /* immutable once parsed */
@@ -45,8 +46,8 @@ CLEAN_DEFINE(policy, policy_free);
 
 struct policy_request {
         enum policy_action action;
-        const char *resource;  /* client id, topic or topic filter, without its kind */
-        const char *thing;     /* name of the thing that the certificate belongs to */
+        const char *resource; /* client id, topic or topic filter, without its kind */
+        const char *thing;    /* name of the thing that the certificate belongs to */
         const char *client_id;
 };
 

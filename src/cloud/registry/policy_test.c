@@ -76,35 +76,39 @@ static void policy_decides_as_the_table_says(void **state)
                         "device/car-1/poll", false},
                 {DOC(ST("Allow", "Subscribe", "topicfilter/device/car-1/poll")), POLICY_SUBSCRIBE,
                         "device/+/poll", false},
-                {DOC(ST("Allow", "Subscribe", "topicfilter/device/car-1/poll")), POLICY_SUBSCRIBE, "#",
-                        false},
+                {DOC(ST("Allow", "Subscribe", "topicfilter/device/car-1/poll")), POLICY_SUBSCRIBE,
+                        "#", false},
                 /* variables */
                 {DOC(ST("Allow", "Publish", "topic/device/" ME "/telemetry")), POLICY_PUBLISH,
                         "device/car-1/telemetry", true},
                 {DOC(ST("Allow", "Publish", "topic/device/" ME "/telemetry")), POLICY_PUBLISH,
                         "device/car-2/telemetry", false},
-                {DOC(ST("Allow", "Publish", "topic/*/" ME "/?")), POLICY_PUBLISH, "a/b/car-1/c", true},
+                {DOC(ST("Allow", "Publish", "topic/*/" ME "/?")), POLICY_PUBLISH, "a/b/car-1/c",
+                        true},
                 {DOC(ST("Allow", "Publish", "topic/" ME ME)), POLICY_PUBLISH, "car-1car-1", true},
-                {DOC(ST("Allow", "Connect", "client/${iot:ClientId}")), POLICY_CONNECT, "car-1", true},
+                {DOC(ST("Allow", "Connect", "client/${iot:ClientId}")), POLICY_CONNECT, "car-1",
+                        true},
                 /* ARN form */
                 {DOC(ST("Allow", "Publish", "arn:aws:iot:eu-central-1:123456789012:topic/a")),
                         POLICY_PUBLISH, "a", true},
-                {DOC(ST("Allow", "Publish", "arn:aws:iot:*:*:topic/a:b")), POLICY_PUBLISH, "a:b", true},
+                {DOC(ST("Allow", "Publish", "arn:aws:iot:*:*:topic/a:b")), POLICY_PUBLISH, "a:b",
+                        true},
                 {DOC(ST("Allow", "Publish", "arn:aws:iot:::*")), POLICY_PUBLISH, "anything", true},
                 /* Deny wins wherever it stands */
-                {DOC(ST("Allow", "Publish", "*") "," ST("Deny", "Publish", "topic/x")), POLICY_PUBLISH,
+                {DOC(ST("Allow", "Publish", "*") "," ST("Deny", "Publish", "topic/x")),
+                        POLICY_PUBLISH, "x", false},
+                {DOC(ST("Deny", "*", "topic/x") "," ST("Allow", "Publish", "*")), POLICY_PUBLISH,
                         "x", false},
-                {DOC(ST("Deny", "*", "topic/x") "," ST("Allow", "Publish", "*")), POLICY_PUBLISH, "x",
-                        false},
-                {DOC(ST("Deny", "*", "topic/x") "," ST("Allow", "Publish", "*")), POLICY_PUBLISH, "y",
-                        true},
+                {DOC(ST("Deny", "*", "topic/x") "," ST("Allow", "Publish", "*")), POLICY_PUBLISH,
+                        "y", true},
                 /* arrays */
                 {DOC("{\"Effect\":\"Allow\",\"Action\":[\"iot:Publish\",\"iot:Receive\"],"
                      "\"Resource\":[\"topic/a\",\"topic/b\"]}"),
                         POLICY_RECEIVE, "b", true},
         };
         for (size_t i = 0; i < N_ELEMENTS(cases); i++)
-                if (allows(cases[i].document, cases[i].action, cases[i].resource) != cases[i].allowed)
+                if (allows(cases[i].document, cases[i].action, cases[i].resource) !=
+                        cases[i].allowed)
                         fail_msg("case %zu: %s on '%s'", i, cases[i].document, cases[i].resource);
 }
 
@@ -122,12 +126,15 @@ static void policy_refuses_what_it_does_not_know(void **state)
                 {"{\"Version\":\"2012-10-17\",\"Id\":\"x\"}", "unknown member 'Id'"},
                 {DOC("7"), "statement 1: a statement must be an object"},
                 {DOC("{\"Effect\":\"Allow\",\"Condition\":{}}"), "unknown member 'Condition'"},
-                {DOC("{\"Effect\":\"Allow\",\"NotAction\":\"iot:Publish\"}"), "unknown member 'NotAction'"},
+                {DOC("{\"Effect\":\"Allow\",\"NotAction\":\"iot:Publish\"}"),
+                        "unknown member 'NotAction'"},
                 {DOC("{\"Effect\":\"allow\"}"), "'Effect' must be"},
                 {DOC("{\"Effect\":\"Allow\",\"Effect\":\"Deny\"}"), "duplicate"},
                 {DOC("{\"Effect\":\"Allow\",\"Resource\":\"*\"}"), "'Action' is missing"},
-                {DOC("{\"Effect\":\"Allow\",\"Action\":[],\"Resource\":\"*\"}"), "'Action' must be"},
-                {DOC("{\"Effect\":\"Allow\",\"Action\":[1],\"Resource\":\"*\"}"), "must be a string"},
+                {DOC("{\"Effect\":\"Allow\",\"Action\":[],\"Resource\":\"*\"}"),
+                        "'Action' must be"},
+                {DOC("{\"Effect\":\"Allow\",\"Action\":[1],\"Resource\":\"*\"}"),
+                        "must be a string"},
                 {DOC("{\"Effect\":\"Allow\",\"Action\":\"iot:Publish\"}"), "'Resource' is missing"},
                 {DOC(ST("Allow", "Publsh", "*")), "unknown action 'iot:Publsh'"},
                 {DOC(ST("Allow", "Pub*", "*")), "unknown action"},
@@ -169,9 +176,11 @@ static void policy_refuses_what_is_too_large(void **state)
 static void policy_verdict_names_the_statement(void **state)
 {
         CLEAN(policy) struct policy *a = parsed(DOC(ST("Allow", "Connect", "*")));
-        CLEAN(policy) struct policy *b = parsed(
-                DOC(ST("Allow", "Publish", "topic/y") ","
-                    "{\"Sid\":\"NoX\",\"Effect\":\"Deny\",\"Action\":\"iot:*\",\"Resource\":\"topic/x\"}"));
+        CLEAN(policy)
+        struct policy *b = parsed(DOC(
+                ST("Allow", "Publish", "topic/y") ","
+                                                  "{\"Sid\":\"NoX\",\"Effect\":\"Deny\",\"Action\":"
+                                                  "\"iot:*\",\"Resource\":\"topic/x\"}"));
         const struct policy *const list[] = {a, b};
         struct policy_verdict v;
 
@@ -191,7 +200,8 @@ static void policy_verdict_names_the_statement(void **state)
         assert_int_equal(v.policy, -1);
 }
 
-/* A pattern of many stars against a long text must not take time that grows with their number's power. */
+/* A pattern of many stars against a long text must not take time that grows with their number's
+ * power. */
 static void policy_matching_takes_bounded_time(void **state)
 {
         static char topic[60001];
