@@ -90,3 +90,6 @@
 #define LIMIT_RULES 256
 #define LIMIT_RULE_NODES 256
 #define LIMIT_RULE_DEPTH 64
+/* A drive cycle: an hour at 10 Hz is 36 000 points of some 20 bytes. */
+#define LIMIT_CYCLE_POINTS 200000
+#define LIMIT_CYCLE_BYTES LIMIT_MIB(8)
