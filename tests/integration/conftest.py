@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sqlite3
@@ -20,6 +21,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zipfile
 
 try:
     import pytest
@@ -48,6 +50,12 @@ def wait_until(condition, timeout=10, what="the condition", every=0.02):
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout * SLOW:g} s for {what}")
         _tick.wait(every)
+
+
+def pause(seconds):
+    """Lets time pass where time itself is what a test is about (a random moment, a rate); never to wait
+    for something to happen."""
+    _tick.wait(seconds)
 
 
 def free_port():
@@ -139,9 +147,12 @@ class Cloud:
     # ---- life cycle
 
     def start(self, timeout=30):
-        self.program = Program([DRIVELINE, "up", "--data", self.data], self.folder / "up.log")
+        self.spawn()
         self.wait_ready(timeout)
         return self
+
+    def spawn(self):
+        self.program = Program([DRIVELINE, "up", "--data", self.data], self.folder / "up.log")
 
     def wait_ready(self, timeout=30):
         ports = (self.mqtt_port, self.http_port, self.https_port, self.viewer_port)
@@ -256,6 +267,46 @@ def start_tcu(cloud, name, *options, files=None, app=None, binary=None, wrapper=
     car = Car(cloud, name, Program(argv, cloud.folder / f"{name}.log", env=env), data)
     cloud.cars.append(car)
     return car
+
+
+# ---- updates -----------------------------------------------------------------------------------------
+
+CRASH = "import sys\nsys.exit('this version crashes at start')\n"
+
+
+def make_package(source, target, version, crash=False, edit=None):
+    """A zip of an app's folder as an update package. `edit(name, bytes)` may change a file on the way; with
+    `crash` every Python file that the manifest runs ends at once."""
+    source = pathlib.Path(source)
+    command = re.search(r"<run_command>(.*?)</run_command>", (source / "manifest.xml").read_text()).group(1).split()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
+        for path in sorted(p for p in source.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            name, content = str(path.relative_to(source)), path.read_bytes()
+            if name == "manifest.xml":
+                content = re.sub(rb"<version>.*?</version>", b"<version>%s</version>" % version.encode(), content)
+            if crash and any(pathlib.PurePath(word) == pathlib.PurePath(name) for word in command):
+                content = CRASH.encode()
+            package.writestr(name, edit(name, content) if edit else content)
+    return target
+
+
+def upload(cloud, name, version, package, module_type="application", set_type="app"):
+    """Software module, artifact and distribution set by the Management API; the set's id."""
+    status, modules = cloud.api("POST", "/rest/v1/softwaremodules",
+                                [{"name": name, "version": version, "type": module_type}])
+    assert status == 201, modules
+    module = modules[0]["id"]
+    boundary = "driveline-boundary-of-a-test"
+    body = (f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}-{version}.zip"\r\n'
+            "Content-Type: application/zip\r\n\r\n").encode() + pathlib.Path(package).read_bytes() + \
+        f"\r\n--{boundary}--\r\n".encode()
+    status, artifact = cloud.api("POST", f"/rest/v1/softwaremodules/{module}/artifacts", body,
+                                 {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    assert status == 201, artifact
+    status, sets = cloud.api("POST", "/rest/v1/distributionsets", [
+        {"name": name, "version": version, "type": set_type, "modules": [{"id": module}]}])
+    assert status == 201, sets
+    return sets[0]["id"]
 
 
 # ---- small tools -------------------------------------------------------------------------------------
