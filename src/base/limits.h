@@ -93,3 +93,7 @@
 /* A drive cycle: an hour at 10 Hz is 36 000 points of some 20 bytes. */
 #define LIMIT_CYCLE_POINTS 200000
 #define LIMIT_CYCLE_BYTES LIMIT_MIB(8)
+/* Things that wait for a hint to poll the update server: a rollout's group, at about 100 bytes each. */
+#define LIMIT_HINTS 20000
+/* Feedback that waits for an update server that doesn't take it. */
+#define LIMIT_DDI_LETTERS 32
