@@ -63,7 +63,8 @@ static struct http_answer answer_of(struct http_call *call)
         return (struct http_answer){call->status, &call->body, find_header, call};
 }
 
-static void call_free(struct http_call *call)
+/* Takes the call from its client, which may be freed then. */
+static void call_part(struct http_call *call)
 {
         for (struct http_call **at = &call->client->calls; *at; at = &(*at)->next)
                 if (*at == call) {
@@ -72,6 +73,11 @@ static void call_free(struct http_call *call)
                 }
         if (call->connection)
                 evhttp_connection_free(call->connection);
+        call->connection = NULL;
+}
+
+static void call_rest_free(struct http_call *call)
+{
         if (call->finish)
                 event_free(call->finish);
         if (call->deadline)
@@ -79,6 +85,12 @@ static void call_free(struct http_call *call)
         evhttp_clear_headers(&call->kept_headers);
         buf_fini(&call->body);
         free(call);
+}
+
+static void call_free(struct http_call *call)
+{
+        call_part(call);
+        call_rest_free(call);
 }
 
 /* The end is told from the loop, after libevent has left its own call-backs, so that the call may
@@ -106,12 +118,13 @@ static void finish(evutil_socket_t fd, short what, void *arg)
         (void)fd;
         (void)what;
         struct http_call *call = arg;
+        call_part(call);
         if (!call->cancelled) {
                 struct http_answer answer = answer_of(call);
                 call->request.on_done(call->request.arg, call->failed ? NULL : &answer,
                         call->failed ? &call->err : NULL);
         }
-        call_free(call);
+        call_rest_free(call);
 }
 
 static void deadline_over(evutil_socket_t fd, short what, void *arg)

@@ -55,7 +55,7 @@ struct http_client_options {
 
 int http_client_new(struct event_base *base, const struct http_client_options *options,
         struct http_client **ret_client, struct err *err);
-/* Ends what is under way without calling back. */
+/* Ends what is under way without calling back. Fine from within an on_done. */
 void http_client_free(struct http_client *client);
 CLEAN_DEFINE(http_client, http_client_free);
 
