@@ -286,7 +286,9 @@ def make_package(source, target, version, crash=False, edit=None):
                 content = re.sub(rb"<version>.*?</version>", b"<version>%s</version>" % version.encode(), content)
             if crash and any(pathlib.PurePath(word) == pathlib.PurePath(name) for word in command):
                 content = CRASH.encode()
-            package.writestr(name, edit(name, content) if edit else content)
+            info = zipfile.ZipInfo(name)
+            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, path.stat().st_mode << 16
+            package.writestr(info, edit(name, content) if edit else content)
     return target
 
 
