@@ -28,6 +28,7 @@
 #define LIMIT_PACKAGE_UNPACKED_BYTES LIMIT_MIB(512)
 #define LIMIT_PACKAGE_FILES 10000
 #define LIMIT_PACKAGE_PATH_BYTES 512
+#define LIMIT_PACKAGE_DEPTH 32
 /* A whole small file that we read into memory (keys, configuration, state). */
 #define LIMIT_SMALL_FILE_BYTES LIMIT_MIB(1)
 /* An MQTT topic is at most 65 535 bytes; ours are below 100, and a reader's buffer needs a ceiling. */
@@ -97,3 +98,17 @@
 #define LIMIT_HINTS 20000
 /* Feedback that waits for an update server that doesn't take it. */
 #define LIMIT_DDI_LETTERS 32
+
+/* The update server's quotas are hawkBit's (hawkbit.server.security.dos.*), so that clients meet the
+ * same walls. */
+#define LIMIT_OTA_PER_PARENT 100 /* modules of a set; metadata and attributes of one entity */
+#define LIMIT_OTA_TYPES_PER_TYPE 50
+#define LIMIT_OTA_ARTIFACTS_PER_MODULE 50
+#define LIMIT_OTA_STORAGE_BYTES (INT64_C(20) * 1024 * 1024 * 1024) /* of a tenant */
+#define LIMIT_OTA_ACTIONS_PER_TARGET 2000
+#define LIMIT_OTA_STATUS_PER_ACTION 1000
+#define LIMIT_OTA_MESSAGES_PER_STATUS 50
+#define LIMIT_OTA_ASSIGNMENTS 5000 /* in one request */
+#define LIMIT_OTA_GROUPS_PER_ROLLOUT 500
+#define LIMIT_OTA_TARGETS_PER_GROUP 20000
+#define LIMIT_OTA_TARGETS_PER_FILTER 20000 /* of an auto-assignment when it is set */
