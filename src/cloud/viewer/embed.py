@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Driveline authors
+"""Writes the assembler stub and the C table that put the page's files into the program.
+
+    embed.py OUT_DIR PATH=FILE…
+
+Each file goes in as it is and, where that saves a tenth or more, compressed. The entity tag is the
+file's SHA-256, so a browser that holds the file asks and gets 304 until the file really changes.
+"""
+import gzip
+import hashlib
+import pathlib
+import sys
+
+TYPES = {
+    ".html": "text/html;charset=UTF-8",
+    ".js": "text/javascript;charset=UTF-8",
+    ".css": "text/css;charset=UTF-8",
+    ".svg": "image/svg+xml",
+}
+HEAD = """/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The Driveline authors
+ * Written by embed.py from the page's files; change those. */
+"""
+
+
+def blob(label, path):
+    return (f"        .balign 8\n{label}:\n        .incbin \"{path}\"\n{label}_end:\n        .byte 0\n"
+            f"        .global {label}, {label}_end\n")
+
+
+def main():
+    out = pathlib.Path(sys.argv[1])
+    stub, externs, rows = [HEAD, "        .section .rodata\n"], [], []
+    for i, item in enumerate(sys.argv[2:]):
+        served, path = item.split("=", 1)
+        path = pathlib.Path(path).resolve()
+        data = path.read_bytes()
+        packed = gzip.compress(data, 9, mtime=0)
+        name = f"asset_{i}"
+        stub.append(blob(name, path))
+        externs.append(f"extern const char {name}[], {name}_end[];")
+        zipped = "NULL, NULL"
+        if len(packed) < len(data) * 0.9:
+            gz = (out / f"{name}.gz").resolve()
+            gz.write_bytes(packed)
+            stub.append(blob(f"{name}_gz", gz))
+            externs.append(f"extern const char {name}_gz[], {name}_gz_end[];")
+            zipped = f"{name}_gz, {name}_gz_end"
+        tag = hashlib.sha256(data).hexdigest()[:32]
+        rows.append(f'        {{"{served}", "{TYPES[path.suffix]}", "\\"{tag}\\"", {name}, {name}_end, {zipped}}},')
+    stub.append('        .section .note.GNU-stack,"",%progbits\n')
+    (out / "asset_data.S").write_text("".join(stub))
+    (out / "asset_table.c").write_text(
+        HEAD + '#include "cloud/viewer/asset.h"\n\n#include <stddef.h>\n\n' + "\n".join(externs)
+        + "\n\nconst struct asset asset_table[] = {\n" + "\n".join(rows)
+        + f"\n}};\nconst unsigned asset_table_n = {len(rows)};\n")
+
+
+if __name__ == "__main__":
+    main()
