@@ -412,10 +412,12 @@ static int read_word(struct parser *ps, const char *word, size_t len)
         return 0;
 }
 
-/* `c` is the first byte of the value. */
+/* `c` is the first byte of the value, as peek() gave it. */
 static int read_scalar(struct parser *ps, int c, struct telemetry_value *ret)
 {
         switch (c) {
+        case -1:
+                return fail(ps, "the message ends too early");
         case '"':
                 ret->type = TELEMETRY_TEXT;
                 return read_text(ps, &ret->text);
@@ -792,6 +794,21 @@ int telemetry_add(struct telemetry *t, struct telemetry_text group, struct telem
         t->n_columns++;
         t->groups[t->n_groups - 1].n++;
         return 0;
+}
+
+int telemetry_add_joined(struct telemetry *t, struct telemetry_text group,
+        struct telemetry_text prefix, struct telemetry_text name, struct telemetry_value value)
+{
+        struct telemetry_memory *m = t->memory;
+        size_t len = prefix.len + 1 + name.len;
+        if (len > LIMIT_TELEMETRY_NAME_BYTES || len > sizeof(m->arena) - m->used)
+                return -E2BIG;
+        char *to = m->arena + m->used;
+        memcpy(to, prefix.at, prefix.len);
+        to[prefix.len] = '.';
+        memcpy(to + prefix.len + 1, name.at, name.len);
+        m->used += len;
+        return telemetry_add(t, group, (struct telemetry_text){to, len}, value);
 }
 
 const struct telemetry_group *telemetry_group(const struct telemetry *t, const char *name)

@@ -98,6 +98,10 @@ void telemetry_copy_envelope(struct telemetry *t, const struct telemetry *from);
 int telemetry_add(struct telemetry *t, struct telemetry_text group, struct telemetry_text name,
         struct telemetry_value value);
 
+/* The same with `prefix`.`name` for a name, put together in the struct's memory. */
+int telemetry_add_joined(struct telemetry *t, struct telemetry_text group,
+        struct telemetry_text prefix, struct telemetry_text name, struct telemetry_value value);
+
 /* NULL if it has none. */
 const struct telemetry_group *telemetry_group(const struct telemetry *t, const char *name);
 const struct telemetry_column *telemetry_column(

@@ -1,0 +1,1 @@
+SELECT Engine, ABS.Wheel1 AS Wheels.FrontLeft, topic(2) AS vin, "Mode" FROM '#' WHERE (Engine.Gear IS NULL OR Mode <> 'it''s') AND timestamp() >= -1.5e3

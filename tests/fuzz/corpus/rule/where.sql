@@ -1,0 +1,1 @@
+SELECT * FROM 'device/+/telemetry' WHERE Engine.Speed > 50 AND NOT ABS.TractionControl
