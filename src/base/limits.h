@@ -112,3 +112,5 @@
 #define LIMIT_OTA_GROUPS_PER_ROLLOUT 500
 #define LIMIT_OTA_TARGETS_PER_GROUP 20000
 #define LIMIT_OTA_TARGETS_PER_FILTER 20000 /* of an auto-assignment when it is set */
+/* What an update must leave free on the car's disk: the spool and the log go on. */
+#define LIMIT_UPDATE_SPARE_BYTES LIMIT_MIB(4)

@@ -15,6 +15,9 @@ void log_setup(const char *program, enum log_level level);
 int log_level_from_string(const char *text, enum log_level *ret_level);
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Says that a service is at work, in the words that its supervisor waits for: LOG_READY_TEXT. */
+#define LOG_READY_TEXT "ready: "
+#define log_ready(fmt, ...) log_write(LOG_LEVEL_INFO, LOG_READY_TEXT fmt, ##__VA_ARGS__)
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
