@@ -504,3 +504,8 @@ int verb_pipeline(void *context, int argc, char **argv)
         };
         return cli_dispatch(VERB, verbs, context, argc - 1, argv + 1);
 }
+
+int verb_pipeline_hook(void)
+{
+        return pipeline_hook();
+}
