@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define MQTT_BACKOFF_MIN_MS 250
 #define MQTT_BACKOFF_MAX_MS 30000
@@ -163,11 +164,26 @@ static void service(struct mqtt *m, bool misc)
                 event_add(m->on_write, NULL);
 }
 
+/* During the TLS handshake libmosquitto takes every failure of the socket for "not yet" and would try
+ * again for ever; so a refused or closed connection is looked for here. */
+static bool peer_is_gone(struct mqtt *m, int fd)
+{
+        char byte;
+        ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+                return false;
+        m->lost_reason = n ? strerror(errno) : "closed during the handshake";
+        return true;
+}
+
 static void socket_ready(evutil_socket_t fd, short what, void *arg)
 {
-        (void)fd;
         (void)what;
-        service(arg, false);
+        struct mqtt *m = arg;
+        if (m->state == MQTT_CONNECTING && peer_is_gone(m, fd))
+                retry_later(m);
+        else
+                service(m, false);
 }
 
 static void misc_due(evutil_socket_t fd, short what, void *arg)
