@@ -29,6 +29,9 @@
 /* Writes BROKER_CONFIG. -ENOENT when the plugin isn't beside or below this program. */
 int broker_write_config(const struct cloud_config *config, struct err *err) MUST_CHECK;
 
+/* In a line of Mosquitto's log once it takes connections. */
+#define BROKER_READY_TEXT " running"
+
 struct broker_command {
         char *argv[4]; /* NULL-terminated */
 };
@@ -38,6 +41,9 @@ struct broker_command {
 int broker_command(
         const struct cloud_config *config, struct broker_command *ret, struct err *err) MUST_CHECK;
 void broker_command_fini(struct broker_command *c);
+
+/* Sets registry and configuration up and becomes the broker: returns only on failure. */
+int broker_exec(const struct cloud_config *config, struct err *err) MUST_CHECK;
 
 /* ── hints: "poll the update server now" ── */
 

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "cloud/broker/broker.h"
+#include "cloud/registry/registry.h"
 #include "cloud/stream/stream.h"
 
 #include <errno.h>
@@ -105,20 +106,17 @@ static const char head[] =
         "max_queued_bytes 4194304\n"
         "log_dest stderr\n"
         "log_timestamp true\n"
-        "log_timestamp_format %Y-%m-%dT%H:%M:%S%z\n"
-        "connection_messages true\n";
+        "log_timestamp_format %Y-%m-%dT%H:%M:%S%z\n";
 
-/* At debug, Mosquitto logs each packet. */
+/* Information is always on, since it says when the broker is ready; connections are the bulk of the
+ * log. At debug, Mosquitto logs each packet. */
 static void add_log_types(struct buf *b, const char *level)
 {
-        static const char *const types[] = {"error", "warning", "notice", "information"};
-        if (level && !strcmp(level, "debug"))
-                buf_adds(b, "log_type all\n");
-        size_t n = level && !strcmp(level, "error")     ? 1
-                   : level && !strcmp(level, "warning") ? 2
-                                                        : 4;
-        for (size_t i = 0; i < n; i++)
-                buf_addf(b, "log_type %s\n", types[i]);
+        bool quiet = level && (!strcmp(level, "error") || !strcmp(level, "warning"));
+        buf_adds(b, level && !strcmp(level, "debug") ? "log_type all\n"
+                                                     : "log_type error\nlog_type warning\nlog_type "
+                                                       "notice\nlog_type information\n");
+        buf_addf(b, "connection_messages %s\n", quiet ? "false" : "true");
 }
 
 int broker_write_config(const struct cloud_config *config, struct err *err)
@@ -184,4 +182,20 @@ void broker_command_fini(struct broker_command *c)
         for (size_t i = 0; i < N_ELEMENTS(c->argv); i++)
                 free(c->argv[i]);
         *c = (struct broker_command){0};
+}
+
+int broker_exec(const struct cloud_config *config, struct err *err)
+{
+        struct broker_command c = {0};
+        int r = registry_init(config, err);
+        if (!r)
+                r = broker_write_config(config, err);
+        if (!r)
+                r = broker_command(config, &c, err);
+        if (r < 0)
+                return r;
+        execv(c.argv[0], c.argv);
+        r = err_errno(err, -errno, "cannot run '%s'", c.argv[0]);
+        broker_command_fini(&c);
+        return r;
 }

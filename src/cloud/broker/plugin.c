@@ -90,9 +90,9 @@ static void log_refusal(struct plugin *p, const struct mosquitto_evt_acl_check *
         unsigned hidden;
         if (!gate_should_log(p->gate, e->client, now_ms, &hidden))
                 return;
-        mosquitto_log_printf(MOSQ_LOG_WARNING, "driveline: '%s' may not %s '%.200s' (%u more)",
-                mosquitto_client_id(e->client), policy_action_to_string(action) + strlen("iot:"),
-                e->topic, hidden);
+        mosquitto_log_printf(MOSQ_LOG_WARNING, "driveline: refused %s of '%s' on '%.200s'%s",
+                policy_action_to_string(action), mosquitto_client_id(e->client), e->topic,
+                hidden ? ", and more before" : "");
 }
 
 /* MQTT 3.1.1 has no way to say no to a PUBLISH: it is acknowledged or the connection ends
