@@ -313,7 +313,8 @@ export class CarPage {
   }
 
   drawUpdateFact() {
-    const u = this.info.update;
+    const m = this.markers[this.markers.length - 1];
+    const u = this.info.update || m;
     const wanted = this.info.assigned && this.info.assigned !== this.info.version ? this.info.assigned : null;
     const key = JSON.stringify([u, wanted, this.info.version]);
     if (this.shownUpdate === key) return;

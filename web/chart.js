@@ -4,7 +4,7 @@
 // A strip: the signals of one kind and unit over the shared time axis, drawn by dygraphs. The strip has
 // no mouse handling of its own; the timeline over all strips has it.
 import { h, setText } from '/dom.js';
-import { number, timeTicks } from '/format.js';
+import { number, timeTicks, valueTicks } from '/format.js';
 
 // Only what draws: the legend plugin writes inline styles, which the page's policy forbids.
 window.Dygraph.PLUGINS = [window.Dygraph.Plugins.Grid, window.Dygraph.Plugins.Axes];
@@ -52,10 +52,10 @@ function lanePlotter(n) {
       const p = e.points[i];
       if (p.yval === null || Number.isNaN(p.yval)) continue;
       const next = e.points[i + 1];
-      const x = p.canvasx;
-      const end = next ? next.canvasx : x + 2;
-      if (p.yval >= 0.5) ctx.fillRect(x, top + 3, Math.max(1, end - x + 0.5), height - 6);
-      else ctx.fillRect(x, top + height / 2, Math.max(1, end - x + 0.5), 1);
+      const x = Math.round(p.canvasx); // whole pixels: neighbours meet without a seam
+      const width = Math.max(1, (next ? Math.round(next.canvasx) : x + 2) - x);
+      if (p.yval >= 0.5) ctx.fillRect(x, top + 3, width, height - 6);
+      else ctx.fillRect(x, top + Math.floor(height / 2), width, 1);
     }
   };
 }
@@ -106,17 +106,11 @@ export class Strip {
       axes: {
         x: { drawAxis: false, drawGrid: true, ticker: (a, b) => timeTicks(this.view.from, this.view.to, this.view.maxTicks()) },
         y: {
-          drawAxis: true, drawGrid: !lanes, axisLabelWidth: AXIS_WIDTH, pixelsPerLabel: 26,
-          axisLabelFormatter: lanes ? () => '' : (v) => this.axisLabel(v),
+          drawAxis: true, drawGrid: !lanes, axisLabelWidth: AXIS_WIDTH,
+          ticker: lanes ? () => [] : (a, b, pixels) => valueTicks(a, b, Math.max(3, Math.floor(pixels / 24))),
         },
       },
     });
-  }
-
-  axisLabel(v) {
-    const [low, high] = this.graph ? this.graph.yAxisRange() : [v, v + 1];
-    const span = high - low;
-    return number(v, span > 20 ? 0 : span > 2 ? 1 : 2);
   }
 
   // The smallest round range that holds what is in the window and isn't narrower than the signal's span.

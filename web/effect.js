@@ -70,10 +70,10 @@ export function summary({ Battery, ABS, Engine }) {
 const ROWS = [
   ['energyPerMinute', 'Energy returned', 'Wh/min', 1],
   ['energyPerKm', 'Energy returned', 'Wh/km', 1],
-  ['discMean', 'Disc temperature, mean', '°C', 1],
-  ['discMax', 'Disc temperature, highest', '°C', 1],
+  ['discMean', 'Discs, mean', '°C', 1],
+  ['discMax', 'Discs, highest', '°C', 1],
   ['chargePerMinute', 'State of charge', '%/min', 3],
-  ['speedMean', 'Speed, mean', 'km/h', 1],
+  ['speedMean', 'Mean speed', 'km/h', 1],
   ['km', 'Distance', 'km', 2],
 ];
 
@@ -81,8 +81,8 @@ function change(a, b, digits) {
   if (a === null || b === null) return '–';
   const d = b - a;
   const sign = d > 0 ? '+' : '';
-  const share = Math.abs(a) > 1e-6 ? ` (${sign}${number(d / Math.abs(a) * 100, 0)} %)` : '';
-  return `${sign}${number(d, digits)}${share}`;
+  const share = Math.abs(a) > 1e-6 ? `${sign}${number(d / Math.abs(a) * 100, 0)} %` : '';
+  return [h('b', {}, share), h('span', { class: 'unit block' }, `${sign}${number(d, digits)}`)];
 }
 
 export class EffectPanel {
@@ -142,9 +142,9 @@ export class EffectPanel {
         h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Signal'), h('th', { scope: 'col', class: 'num' }, 'Before'),
           h('th', { scope: 'col', class: 'num' }, 'After'), h('th', { scope: 'col', class: 'num' }, 'Change'))),
         h('tbody', {}, ROWS.map(([key, label, unit, digits]) => h('tr', { 'data-signal': key },
-          h('th', { scope: 'row' }, label, h('span', { class: 'unit' }, ` ${unit}`)),
+          h('th', { scope: 'row' }, label, h('span', { class: 'unit block' }, unit)),
           h('td', { class: 'num' }, number(before[key], digits)), h('td', { class: 'num' }, number(after[key], digits)),
-          h('td', { class: 'num strong' }, change(before[key], after[key], digits)))))),
+          h('td', { class: 'num' }, change(before[key], after[key], digits)))))),
       m.failed ? h('p', { class: 'note' }, 'This update failed: the old software goes on, so no change is expected.') : null);
   }
 }

@@ -75,6 +75,17 @@ export function bytes(n) {
   return `${i ? n.toFixed(1) : n} ${BYTES[i]}`;
 }
 
+// Round values between `low` and `high`, at most `max` of them.
+export function valueTicks(low, high, max) {
+  const span = high - low;
+  const base = 10 ** Math.floor(Math.log10(span / max));
+  const step = [1, 2, 5, 10].map((f) => f * base).find((s) => span / s <= max);
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push({ v: i * step, label: number(i * step, digits) });
+  return ticks;
+}
+
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]
   .map((s) => s * 1000);
 

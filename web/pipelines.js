@@ -45,7 +45,7 @@ export class PipelinesPage {
   async show(main) {
     this.pipelines = h('div');
     this.runs = h('div', { class: 'stack' }, h('p', { class: 'empty' }, 'Loading…'));
-    fill(main, h('div', { class: 'head' }, h('h1', {}, 'Pipelines')), this.pipelines, this.runs);
+    fill(main, h('div', { class: 'head' }, h('h1', {}, 'Pipelines')), h('div', { class: 'stack' }, this.pipelines, this.runs));
     this.app.events.listen({ feeds: 'pipelines' }, { pipelines: (p) => this.take(p), reset: () => {} });
     this.timer = setInterval(() => tickTook(this.runs), 1000);
   }

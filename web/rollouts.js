@@ -48,7 +48,7 @@ function groupLane(g) {
 function card(r) {
   return h('section', { class: 'card rollout', 'aria-label': `Rollout ${r.name}` },
     h('div', { class: 'card-head' }, h('h2', {}, r.name), badge(r.state), h('span', { class: 'note grow' }, `${r.set} ${r.version} · ${stamp(r.created)}`)),
-    h('div', { class: 'lane total' }, h('div', { class: 'lane-name' }, h('b', {}, 'All'), h('span', { class: 'note' }, `${r.total} cars`)),
+    h('div', { class: 'lane total' }, h('div', { class: 'lane-name' }, h('b', {}, 'All'), h('span', { class: 'note' }, r.total === 1 ? '1 car' : `${r.total} cars`)),
       bar(r.counts, r.total, null), h('div', { class: 'lane-counts' }, counts(r.counts))),
     r.groups.length > 1 || r.groups[0] ? h('ol', { class: 'lanes-list' }, r.groups.map(groupLane)) : null,
     r.why ? h('p', { class: 'why' }, h('b', {}, 'Why: '), r.why) : null);

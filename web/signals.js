@@ -12,7 +12,7 @@ const each = (n, prefix, member, label) =>
 
 export const SUBSYSTEMS = [
   { table: 'Battery', title: 'Battery', strips: [
-    line('Energy returned by braking', 'Wh', [['EnergyAdded', 'Energy added']], { span: 2, digits: 1 }),
+    line('Energy returned', 'Wh', [['EnergyAdded', 'Energy added']], { span: 2, digits: 1 }),
     line('State of charge', '%', [['StateOfCharge', 'Charge']], { span: 0.4, digits: 2 }),
     line('Battery temperature', '°C', [['BatteryTemperature', 'Temperature']], { span: 1, digits: 2 }),
   ] },
