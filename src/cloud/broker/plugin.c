@@ -49,12 +49,27 @@ struct plugin {
 
 /* ── connections ── */
 
+static void reload(struct plugin *p)
+{
+        struct err err = ERR_INIT;
+        int r = gate_reload(p->gate, &err);
+        if (r < 0)
+                mosquitto_log_printf(
+                        MOSQ_LOG_ERR, "driveline: the rules of before stay in force: %s", err.text);
+        else if (r != GATE_UNCHANGED) {
+                p->swept_at_ms = 0;
+                mosquitto_log_printf(MOSQ_LOG_INFO, "driveline: new rules, %zu certificates",
+                        gate_certificates(p->gate));
+        }
+}
+
 static int on_auth(int event, void *event_data, void *data)
 {
         (void)event;
         struct plugin *p = data;
         struct mosquitto_evt_basic_auth *e = event_data;
         const char *id = mosquitto_client_id(e->client);
+        reload(p); /* whoever was created or deactivated a moment ago is so already */
         char cn[LIMIT_THING_NAME_BYTES + 1], serial[REGISTRY_SERIAL_SIZE];
         X509 *cert = mosquitto_client_certificate(e->client);
         bool known = cert && tls_certificate_identity(cert, cn, sizeof(cn), serial, sizeof(serial));
@@ -177,20 +192,6 @@ static int on_message(int event, void *event_data, void *data)
 }
 
 /* ── time ── */
-
-static void reload(struct plugin *p)
-{
-        struct err err = ERR_INIT;
-        int r = gate_reload(p->gate, &err);
-        if (r < 0)
-                mosquitto_log_printf(
-                        MOSQ_LOG_ERR, "driveline: the rules of before stay in force: %s", err.text);
-        else if (r != GATE_UNCHANGED) {
-                p->swept_at_ms = 0;
-                mosquitto_log_printf(MOSQ_LOG_INFO, "driveline: new rules, %zu certificates",
-                        gate_certificates(p->gate));
-        }
-}
 
 static void sweep(struct plugin *p)
 {
