@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "base/cli.h"
 #include "base/log.h"
+#include "cloud/broker/broker.h"
 #include "cloud/ota/ota.h"
 #include "cloud/pipeline/pipeline.h"
 #include "cloud/store/store.h"
@@ -16,6 +17,7 @@ static const struct role {
         const char *name;
         int (*serve)(const struct cloud_config *config, struct err *err);
 } roles[] = {
+        {"broker", broker_exec}, /* becomes mosquitto */
         {"ota", ota_serve},
         {"store", store_serve},
         {"pipeline", pipeline_serve},
@@ -52,9 +54,9 @@ int verb_serve(void *context, int argc, char **argv)
         int code;
         if (cli_parse(argc, argv,
                     "driveline serve ROLE\n\n"
-                    "Runs one part of the cloud until SIGTERM: ota (the update server), store, "
-                    "pipeline or\n"
-                    "viewer. 'driveline up' starts them all; 'driveline serve ota --help' tells "
+                    "Runs one part of the cloud until SIGTERM: broker, ota (the update server), "
+                    "store, pipeline\n"
+                    "or viewer. 'driveline up' starts them all; 'driveline serve ota --help' tells "
                     "how to run the\n"
                     "update server without the rest.",
                     options, args, 1, &n, &code))
@@ -62,6 +64,6 @@ int verb_serve(void *context, int argc, char **argv)
         for (size_t i = 0; n && i < N_ELEMENTS(roles); i++)
                 if (!strcmp(args[0], roles[i].name))
                         return serve(v, &roles[i]);
-        fprintf(stderr, "driveline serve: name a role: ota, store, pipeline or viewer\n");
+        fprintf(stderr, "driveline serve: name a role: broker, ota, store, pipeline or viewer\n");
         return CLI_MISUSE;
 }
