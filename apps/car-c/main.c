@@ -103,18 +103,21 @@ static void answer(const char *line, struct tick *tick, struct json_writer *w)
         puts(is_good ? w->text : "{\"actuators\":{}}");
 }
 
-/* False at the end of the input. A line that is too long comes out empty. */
+/* False at the end of the input. A line that is too long or no text comes out empty. */
 static bool read_line(char *line, size_t size)
 {
-        if (!fgets(line, (int)size, stdin))
+        size_t len = 0;
+        bool is_good = true;
+        int c = getchar();
+        if (c == EOF)
                 return false;
-        if (strchr(line, '\n') || feof(stdin))
-                return true;
-        line[0] = '\0';
-        int c;
-        do
-                c = getchar();
-        while (c != '\n' && c != EOF);
+        for (; c != '\n' && c != EOF; c = getchar()) {
+                if (c == '\0' || len + 1 == size)
+                        is_good = false;
+                else
+                        line[len++] = (char)c;
+        }
+        line[is_good ? len : 0] = '\0';
         return true;
 }
 
