@@ -26,7 +26,7 @@ LOGS = BUILD / "check"
 CI = os.environ.get("CI") == "true"
 WERROR = ["-Dwerror=true"] if CI else []
 SANITIZERS = {
-    "ASAN_OPTIONS": "abort_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1",
+    "ASAN_OPTIONS": "abort_on_error=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1",
     "LSAN_OPTIONS": f"suppressions={ROOT}/scripts/lsan.supp:print_suppressions=0",
 }

@@ -263,7 +263,7 @@ def start_tcu(cloud, name, *options, files=None, app=None, binary=None, wrapper=
     files = files or cloud.create_thing(name)
     data = cloud.folder / "cars" / name
     data.mkdir(parents=True, exist_ok=True)
-    argv = [*wrapper, binary or TCU, "--data", data, "--identity", files,
+    argv = [*wrapper, binary or TCU, "--dir", data, "--identity", files,
             "--mqtt", f"127.0.0.1:{cloud.mqtt_port}", "--server", f"https://127.0.0.1:{cloud.https_port}",
             *(["--app", app] if app else []), *options]
     car = Car(cloud, name, Program(argv, cloud.folder / f"{name}.log", env=env), data)
