@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,7 @@ bool json_read_number(struct json_reader *r, double *ret_number)
         char *end;
         *ret_number = strtod(r->at, &end);
         r->at = end;
-        return true;
+        return isfinite(*ret_number);
 }
 
 static bool read_flag(struct json_reader *r, double *ret_number)
