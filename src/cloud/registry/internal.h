@@ -10,7 +10,15 @@
 struct registry {
         const struct cloud_config *config;
         sqlite3 *db;
+        int lock_fd; /* while locked */
+        int lock_depth;
 };
+
+/* The lock of the registry's files, which SQLite knows nothing of: two processes that make the same
+ * thing must not mix key and certificate, and the last snapshot written must have seen all changes.
+ * May be taken again by its holder; each is let go once. */
+int registry_lock(struct registry *reg, struct err *err) MUST_CHECK;
+void registry_unlock(struct registry *reg);
 
 /* A change is registry_begin() … registry_end(): the latter commits when `r` is 0, raises the
  * generation and writes the access snapshot; else it rolls back and returns `r`. */

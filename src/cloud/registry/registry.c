@@ -159,24 +159,29 @@ static json_t *snapshot(struct registry *reg, struct err *err)
         return document;
 }
 
-/* Locks the registry's lock file; -errno or the descriptor that holds it. */
-static int lock(const struct cloud_config *config, struct err *err)
+int registry_lock(struct registry *reg, struct err *err)
 {
-        CLEAN_MEM char *path = cloud_path(config, LOCK_FILE);
-        if (!path)
-                return err_set(err, -ENOMEM, "out of memory");
-        CLEAN_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0 || flock(fd, LOCK_EX) < 0)
-                return err_errno(err, -errno, "cannot lock '%s'", path);
-        return TAKE_FD(fd);
+        if (reg->lock_depth++ > 0)
+                return 0;
+        CLEAN_MEM char *path = cloud_path(reg->config, LOCK_FILE);
+        CLEAN_FD int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+        if (fd >= 0 && !flock(fd, LOCK_EX)) {
+                reg->lock_fd = TAKE_FD(fd);
+                return 0;
+        }
+        reg->lock_depth--;
+        return path ? err_errno(err, -errno, "cannot lock '%s'", path)
+                    : err_set(err, -ENOMEM, "out of memory");
 }
 
-/* Under the lock, so that the last one to write has seen all changes. */
-static int publish(struct registry *reg, struct err *err)
+void registry_unlock(struct registry *reg)
 {
-        CLEAN_FD int fd = lock(reg->config, err);
-        if (fd < 0)
-                return fd;
+        if (--reg->lock_depth == 0)
+                close(reg->lock_fd);
+}
+
+static int write_snapshot(struct registry *reg, struct err *err)
+{
         struct err reason = ERR_INIT;
         CLEAN_JSON json_t *document = snapshot(reg, &reason);
         if (!document)
@@ -187,6 +192,16 @@ static int publish(struct registry *reg, struct err *err)
         if (r < 0)
                 return err_errno(err, r, "cannot write the access snapshot");
         return fs_write_atomic(path, buf_text(&text), text.len, 0600, err);
+}
+
+static int publish(struct registry *reg, struct err *err)
+{
+        int r = registry_lock(reg, err);
+        if (r < 0)
+                return r;
+        r = write_snapshot(reg, err);
+        registry_unlock(reg);
+        return r;
 }
 
 /* The generation of the file there is, from its first bytes; -1 if there is none. */
@@ -279,24 +294,27 @@ static int register_own(struct registry *reg, struct err *err)
         return registry_end(reg, r, err);
 }
 
-static int prepare_files(const struct cloud_config *config, struct err *err)
-{
-        int r = make_folders(config, err);
-        if (r < 0)
-                return r;
-        CLEAN_FD int fd = lock(config, err);
-        if (fd < 0)
-                return fd;
-        r = ca_prepare(config, err);
-        return r < 0 ? r : make_password(config, err);
-}
-
 static int open_db(const struct cloud_config *config, sqlite3 **ret, struct err *err)
 {
         CLEAN_MEM char *path = cloud_path(config, CLOUD_REGISTRY_DB);
         if (!path)
                 return err_set(err, -ENOMEM, "out of memory");
         return db_open(path, migrations, N_ELEMENTS(migrations), true, ret, err);
+}
+
+/* Under the lock: several parts of the cloud may start at once on a new folder. */
+static int set_up(struct registry *reg, struct err *err)
+{
+        int r = ca_prepare(reg->config, err);
+        if (!r)
+                r = make_password(reg->config, err);
+        if (!r)
+                r = open_db(reg->config, &reg->db, err);
+        if (!r)
+                r = registry_add_builtin_policies(reg, err);
+        if (!r)
+                r = register_own(reg, err);
+        return r < 0 ? r : publish_if_behind(reg, err);
 }
 
 int registry_open(
@@ -306,15 +324,13 @@ int registry_open(
         if (!reg)
                 return err_set(err, -ENOMEM, "out of memory");
         reg->config = config;
-        int r = prepare_files(config, err);
+        int r = make_folders(config, err);
         if (!r)
-                r = open_db(config, &reg->db, err);
-        if (!r)
-                r = registry_add_builtin_policies(reg, err);
-        if (!r)
-                r = register_own(reg, err);
-        if (!r)
-                r = publish_if_behind(reg, err);
+                r = registry_lock(reg, err);
+        if (!r) {
+                r = set_up(reg, err);
+                registry_unlock(reg);
+        }
         if (r < 0)
                 return err_prefix(err, "cannot open the registry");
         *ret_registry = TAKE(reg);

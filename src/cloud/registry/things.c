@@ -166,8 +166,6 @@ static int insert_thing(struct registry *reg, const char *name, X509 *cert,
         snprintf(now, sizeof(now), "%lld", (long long)clock_now_ms());
         int r = registry_run(
                 reg, err, "INSERT INTO things VALUES(?, ?)", 2, (const char *[]){name, now});
-        if (r == -EEXIST)
-                return err_set(err, r, "thing '%s' was created by somebody else just now", name);
         if (r >= 0)
                 r = registry_add_certificate(reg, name, cert, err);
         for (size_t i = 0; r >= 0 && i < n_policies; i++)
@@ -206,14 +204,9 @@ static int check_new_thing(struct registry *reg, const char *name, const char *c
         return r;
 }
 
-int registry_thing_create(struct registry *r, const char *name, const struct registry_files *files,
+static int create(struct registry *r, const char *name, const struct registry_files *files,
         const char *const *policies, size_t n_policies, struct err *err)
 {
-        static const char *const standard[] = {REGISTRY_DEFAULT_POLICY};
-        if (!n_policies) {
-                policies = standard;
-                n_policies = 1;
-        }
         CLEAN_PATHS struct paths p = {0};
         CLEAN_X509 X509 *cert = NULL;
         int result = check_new_thing(r, name, policies, n_policies, err);
@@ -230,12 +223,25 @@ int registry_thing_create(struct registry *r, const char *name, const struct reg
         result = insert_thing(r, name, cert, policies, n_policies, err);
         bool inserted = result >= 0;
         result = registry_end(r, result, err);
-        if (!inserted && result != -EEXIST)
+        if (!inserted)
                 remove_files(&p);
         return result;
 }
 
-int registry_thing_renew(struct registry *r, const char *name, const struct registry_files *files,
+int registry_thing_create(struct registry *r, const char *name, const struct registry_files *files,
+        const char *const *policies, size_t n_policies, struct err *err)
+{
+        static const char *const standard[] = {REGISTRY_DEFAULT_POLICY};
+        int result = registry_lock(r, err);
+        if (result < 0)
+                return result;
+        result = create(
+                r, name, files, n_policies ? policies : standard, n_policies ? n_policies : 1, err);
+        registry_unlock(r);
+        return result;
+}
+
+static int renew(struct registry *r, const char *name, const struct registry_files *files,
         bool revoke, struct err *err)
 {
         CLEAN_PATHS struct paths p = {0};
@@ -258,6 +264,17 @@ int registry_thing_renew(struct registry *r, const char *name, const struct regi
         if (result >= 0)
                 result = registry_add_certificate(r, name, cert, err);
         return registry_end(r, result, err);
+}
+
+int registry_thing_renew(struct registry *r, const char *name, const struct registry_files *files,
+        bool revoke, struct err *err)
+{
+        int result = registry_lock(r, err);
+        if (result < 0)
+                return result;
+        result = renew(r, name, files, revoke, err);
+        registry_unlock(r);
+        return result;
 }
 
 int registry_thing_set_active(struct registry *r, const char *name, bool active, struct err *err)
@@ -286,7 +303,7 @@ static int delete_rows(struct registry *reg, const char *name, struct err *err)
         return r;
 }
 
-int registry_thing_delete(struct registry *r, const char *name, bool force, struct err *err)
+static int remove_thing(struct registry *r, const char *name, bool force, struct err *err)
 {
         int64_t n = 0;
         int result = check_thing(r, name, err);
@@ -308,6 +325,16 @@ int registry_thing_delete(struct registry *r, const char *name, bool force, stru
         result = registry_end(r, result, err);
         CLEAN_MEM char *dir = default_dir(r, name);
         return result < 0 || !dir ? result : fs_remove_tree(dir, err);
+}
+
+int registry_thing_delete(struct registry *r, const char *name, bool force, struct err *err)
+{
+        int result = registry_lock(r, err);
+        if (result < 0)
+                return result;
+        result = remove_thing(r, name, force, err);
+        registry_unlock(r);
+        return result;
 }
 
 /* ── looking ── */
