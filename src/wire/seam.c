@@ -103,78 +103,100 @@ static double clamp(double value, double minimum, double maximum)
         return value < minimum ? minimum : value > maximum ? maximum : value;
 }
 
-/* Integer arithmetic after one multiplication and one rounding: printf() would do, at ten times the
- * cost, and its exactness is the C library's business. */
-int seam_add_number(struct buf *b, double value, int decimals)
+/* The longest number: a sign, 15 digits and a point. */
+#define NUMBER_MAX 17
+/* The longest signal: a comma, quotes and colon, the name and a number. */
+#define NAME_MAX_BYTES 40
+#define SIGNAL_MAX (4 + NAME_MAX_BYTES + NUMBER_MAX)
+#define ENVELOPE_MAX 128
+
+/* Writes the number and returns where it ends, NULL if it doesn't fit. Integer arithmetic after one
+ * multiplication and one rounding: printf() would do, at ten times the cost, and its exactness is
+ * the C library's business. */
+static char *put_number(char *at, double value, int decimals)
 {
         static const double power[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
         double scaled = fabs(value) * power[decimals] + 0.5;
         if (!(scaled < 1e15))
-                return -EDOM;
+                return NULL;
         uint64_t digits = (uint64_t)scaled;
 
-        char text[24];
-        char *at = text + sizeof(text);
+        char text[NUMBER_MAX];
+        char *first = text + sizeof(text);
         bool negative = value < 0 && digits != 0;
         for (int i = 0; i < decimals; i++, digits /= 10)
-                *--at = (char)('0' + digits % 10);
+                *--first = (char)('0' + digits % 10);
         if (decimals > 0)
-                *--at = '.';
+                *--first = '.';
         do
-                *--at = (char)('0' + digits % 10);
+                *--first = (char)('0' + digits % 10);
         while (digits /= 10);
         if (negative)
-                *--at = '-';
-        return buf_add(b, at, (size_t)(text + sizeof(text) - at));
+                *--first = '-';
+        size_t len = (size_t)(text + sizeof(text) - first);
+        memcpy(at, first, len);
+        return at + len;
 }
 
-static int add_signal(struct buf *b, const struct seam_signal *signal, const void *base)
+int seam_add_number(struct buf *b, double value, int decimals)
+{
+        char text[NUMBER_MAX];
+        const char *end = put_number(text, value, decimals);
+        return end ? buf_add(b, text, (size_t)(end - text)) : -EDOM;
+}
+
+static char *put_text(char *at, const char *text)
+{
+        size_t len = strlen(text);
+        memcpy(at, text, len);
+        return at + len;
+}
+
+static char *put_signal(char *at, const struct seam_signal *signal, const void *base)
 {
         const char *field = (const char *)base + signal->offset;
-        buf_addc(b, '"');
-        buf_adds(b, signal->name);
-        buf_add(b, "\":", 2);
+        *at++ = '"';
+        at = put_text(at, signal->name);
+        at = put_text(at, "\":");
         if (signal->type == SEAM_TYPE_BOOL)
-                return buf_adds(b, *(const bool *)field ? "true" : "false");
+                return put_text(at, *(const bool *)field ? "true" : "false");
         double value = *(const double *)field;
         if (!isfinite(value))
-                return -EDOM;
-        return seam_add_number(b, clamp(value, signal->minimum, signal->maximum), signal->decimals);
+                return NULL;
+        return put_number(at, clamp(value, signal->minimum, signal->maximum), signal->decimals);
 }
 
-static int add_envelope(struct buf *b, const struct seam_tick *tick)
+static char *put_envelope(char *at, const struct seam_tick *tick)
 {
-        buf_adds(b, "{\"t\":");
-        int r = seam_add_number(b, tick->t, 3);
-        if (r < 0)
-                return r;
-        buf_adds(b, ",\"dt\":");
-        r = seam_add_number(b, tick->dt, 4);
-        if (r < 0)
-                return r;
-        buf_adds(b, ",\"report\":");
-        return buf_adds(b, tick->report ? "true" : "false");
-}
-
-static int add_tick(struct buf *b, const struct seam_tick *tick)
-{
-        int r = add_envelope(b, tick);
-        buf_adds(b, ",\"sensors\":{");
-        for (size_t i = 0; r == 0 && i < N_ELEMENTS(sensor_table); i++) {
-                if (i > 0)
-                        buf_addc(b, ',');
-                r = add_signal(b, &sensor_table[i], &tick->sensors);
-        }
-        return r < 0 ? r : buf_adds(b, "}}\n");
+        at = put_text(at, "{\"t\":");
+        at = put_number(at, tick->t, 3);
+        if (!at)
+                return NULL;
+        at = put_text(at, ",\"dt\":");
+        at = put_number(at, tick->dt, 4);
+        if (!at)
+                return NULL;
+        at = put_text(at, ",\"report\":");
+        at = put_text(at, tick->report ? "true" : "false");
+        return put_text(at, ",\"sensors\":{");
 }
 
 int seam_encode_tick(const struct seam_tick *tick, struct buf *b)
 {
-        size_t len_before = b->len;
-        int r = add_tick(b, tick);
-        if (r < 0)
-                b->len = len_before;
-        return r;
+        char *line = buf_reserve(b, ENVELOPE_MAX + N_ELEMENTS(sensor_table) * SIGNAL_MAX);
+        if (!line)
+                return b->error;
+        char *at = put_envelope(line, tick);
+        for (size_t i = 0; at && i < N_ELEMENTS(sensor_table); i++) {
+                if (i > 0)
+                        *at++ = ',';
+                at = put_signal(at, &sensor_table[i], &tick->sensors);
+        }
+        if (!at)
+                return -EDOM;
+        at = put_text(at, "}}\n");
+        buf_grew(b, (size_t)(at - line));
+        return 0;
 }
 
 /* What is known of the answer while its members pass by. */

@@ -110,8 +110,8 @@ struct seam_tick {
         struct seam_sensors sensors;
 };
 
-/* Appends the line with its newline. -EDOM when a value isn't finite, else what `buf` says; a
- * failed line leaves nothing behind. */
+/* Appends the line with its newline; the buffer must have room for 6 kB. -EDOM when a value isn't
+ * finite, else what `buf` says; a failed line leaves nothing behind. */
 int seam_encode_tick(const struct seam_tick *tick, struct buf *b);
 
 /* Appends `value` with `decimals` (0…9) digits after the point, half away from zero, never "-0".

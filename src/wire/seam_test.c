@@ -99,6 +99,7 @@ static void tables_name_each_field_once(void **state)
         const struct seam_signal *table = seam_sensor_table(&n);
         for (size_t i = 0; i < n; i++)
                 for (size_t k = i + 1; k < n; k++) {
+                        assert_true(strlen(table[i].name) <= 40);
                         assert_string_not_equal(table[i].name, table[k].name);
                         assert_true(table[i].offset != table[k].offset);
                 }
