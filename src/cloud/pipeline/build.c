@@ -104,6 +104,7 @@ static int start_command(struct run *run, struct err *err)
                 .on_output = command_output,
                 .on_done = command_done,
                 .arg = run};
+        buf_clear(&run->tail);
         run_log(run, "%s: %s", build_phase_to_string(step->phase), step->text);
         return sandbox_start(run->host->base, &options, &b->sandbox, err);
 }

@@ -48,11 +48,9 @@ static bool is_left_out(const char *path, const char *name)
 
 static bool is_wanted(struct list *l, const char *path, const char *name)
 {
-        if (!strcmp(path, PACKAGE_MANIFEST))
-                return true;
+        bool wanted = !strcmp(path, PACKAGE_MANIFEST);
         if (!l->n_patterns)
-                return !is_left_out(path, name);
-        bool wanted = false;
+                return wanted || !is_left_out(path, name);
         for (size_t i = 0; i < l->n_patterns; i++)
                 if (buildspec_matches(l->patterns[i], path))
                         wanted = l->used[i] = true;

@@ -15,8 +15,9 @@
 #include <string.h>
 
 #define ROLLOUT_FIRST_WAIT_MS 50
-#define ROLLOUT_MAX_WAIT_MS 2000
-#define ASSIGNMENT_PAGE 500 /* hawkBit's largest page */
+#define ROLLOUT_MAX_WAIT_MS 500       /* while the server works on it */
+#define ROLLOUT_APPROVAL_WAIT_MS 2000 /* while a person is asked */
+#define ASSIGNMENT_PAGE 500           /* hawkBit's largest page */
 
 struct rollout {
         char name[256];
@@ -116,7 +117,9 @@ static void ask_status(struct run *run);
 static void wait_again(struct run *run)
 {
         struct rollout *o = run->state;
-        const struct timeval tv = {o->wait_ms / 1000, (o->wait_ms % 1000) * 1000};
+        bool is_asked = !strcmp(o->status, "waiting_for_approval");
+        int ms = is_asked ? ROLLOUT_APPROVAL_WAIT_MS : o->wait_ms;
+        const struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
         o->wait_ms = o->wait_ms * 2 > ROLLOUT_MAX_WAIT_MS ? ROLLOUT_MAX_WAIT_MS : o->wait_ms * 2;
         evtimer_add(o->on_again, &tv);
 }
@@ -131,9 +134,11 @@ static void again(evutil_socket_t fd, short what, void *arg)
 static void started(void *arg, int status, json_t *body, const struct err *err)
 {
         struct run *run = arg;
+        struct rollout *o = run->state;
         (void)body;
         if (status == 204 || status == 200) {
                 run_log(run, "started");
+                o->wait_ms = ROLLOUT_FIRST_WAIT_MS;
                 wait_again(run);
         } else if (status == 400) { /* somebody else moved it: what it is now decides */
                 run_log(run, "not started: %s", err->text);

@@ -48,22 +48,28 @@ void run_free(struct run *run)
 
 /* ── the log of a stage ── */
 
-void run_output(struct run *run, const char *data, size_t len)
+static void keep_tail(struct buf *tail, const char *data, size_t len)
 {
-        if (run->tail.len + len > RUN_TAIL_BYTES) {
-                const char *newest = len > RUN_TAIL_BYTES ? data + len - RUN_TAIL_BYTES : data;
-                size_t n = len > RUN_TAIL_BYTES ? RUN_TAIL_BYTES : len;
-                buf_drop(&run->tail, run->tail.len + n - RUN_TAIL_BYTES);
-                buf_add(&run->tail, newest, n);
-        } else {
-                buf_add(&run->tail, data, len);
-        }
+        size_t n = len > RUN_TAIL_BYTES ? RUN_TAIL_BYTES : len;
+        if (tail->len + n > RUN_TAIL_BYTES)
+                buf_drop(tail, tail->len + n - RUN_TAIL_BYTES);
+        buf_add(tail, data + len - n, n);
+}
+
+static void write_log(struct run *run, const char *data, size_t len)
+{
         size_t room = LIMIT_BUILD_LOG_BYTES - run->log_bytes;
         size_t n = len < room ? len : room;
         if (n && run->log_fd >= 0 && fs_write_all(run->log_fd, data, n) < 0)
                 n = 0; /* a full disk fails the stage elsewhere, and with a better reason */
         run->log_bytes += n;
         run->dropped_bytes += len - n;
+}
+
+void run_output(struct run *run, const char *data, size_t len)
+{
+        keep_tail(&run->tail, data, len);
+        write_log(run, data, len);
 }
 
 void run_log(struct run *run, const char *fmt, ...)
@@ -81,7 +87,7 @@ void run_log(struct run *run, const char *fmt, ...)
         char now[CLOCK_ISO8601_SIZE];
         clock_iso8601(clock_now_ms(), now);
         buf_addf(&line, "[%s] %s\n", now, text);
-        run_output(run, buf_text(&line), line.len);
+        write_log(run, buf_text(&line), line.len);
 }
 
 static int open_log(struct run *run, struct err *err)

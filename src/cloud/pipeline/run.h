@@ -70,7 +70,7 @@ struct run {
         int log_fd;
         size_t log_bytes;     /* written to the stage's log */
         size_t dropped_bytes; /* beyond LIMIT_BUILD_LOG_BYTES */
-        struct buf tail;      /* the newest output */
+        struct buf tail;      /* the newest output of the command that runs */
         struct event *on_step;
         bool has_failed;
         char *cause;
@@ -86,7 +86,7 @@ void run_cancel(struct run *run);
 
 /* For the stages. */
 void run_stage_done(struct run *run, const char *cause); /* NULL: it worked */
-/* Writes to the stage's log (bounded). */
+/* Output of a program, and a line of ours, into the stage's log (bounded). */
 void run_output(struct run *run, const char *data, size_t len);
 void run_log(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Reads manifest.xml and buildspec.yml of the unpacked commit and checks them. */

@@ -94,6 +94,13 @@ static void add_namespaces(struct words *w, const struct sandbox_host *host)
                 adds(w, "--unshare-user", NULL);
 }
 
+/* A parent that bubblewrap makes on its own is closed to all but its owner, who under root isn't
+ * the build's user. */
+static void add_dir(struct words *w, const char *path)
+{
+        adds(w, "--perms", "0755", "--dir", path, NULL);
+}
+
 /* Since Debian 12, /bin and the like are links into /usr; elsewhere they are folders. */
 static void add_system(struct words *w)
 {
@@ -103,6 +110,7 @@ static void add_system(struct words *w)
         static const char *const etc[] = {
                 "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d"};
         adds(w, "--ro-bind", "/usr", "/usr", NULL);
+        add_dir(w, "/etc");
         for (size_t i = 0; i < N_ELEMENTS(roots); i++) {
                 struct stat st;
                 if (lstat(roots[i][0], &st) < 0)
@@ -123,6 +131,9 @@ static void add_tools(struct words *w, const struct environment *env)
         adds(w, "--setenv", "PATH", SANDBOX_TOOLS ":/usr/bin:/bin", NULL);
         if (!env->triplet)
                 return;
+        add_dir(w, "/opt");
+        add_dir(w, "/opt/driveline");
+        add_dir(w, SANDBOX_TOOLS);
         for (size_t i = 0; i < N_ELEMENTS(tools); i++)
                 adds(w, "--symlink", text(w, "/usr/bin/%s-%s", env->triplet, tools[i]),
                         text(w, SANDBOX_TOOLS "/%s", tools[i]), NULL);
@@ -139,7 +150,9 @@ static void add_variables(struct words *w, const char *const *variables)
                 "TZ", "UTC",
                 /* A second build of a commit gives the same bytes. */
                 "--setenv", "PYTHONDONTWRITEBYTECODE", "1", "--setenv", "PYTHONHASHSEED", "0",
-                "--setenv", "ZERO_AR_DATE", "1", NULL);
+                "--setenv", "ZERO_AR_DATE", "1",
+                /* What a failing test printed stands before its traceback, as on a terminal. */
+                "--setenv", "PYTHONUNBUFFERED", "1", NULL);
         for (size_t i = 0; variables && variables[i]; i += 2)
                 adds(w, "--setenv", variables[i], variables[i + 1], NULL);
 }
