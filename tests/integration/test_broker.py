@@ -145,6 +145,17 @@ def test_a_certificate_of_a_foreign_ca_is_refused(broker, tmp_path):
         Mqtt(broker.port, context, "car-1")
 
 
+def test_another_way_to_authenticate_is_no_way_round(broker):
+    """MQTT 5's own exchange of credentials, for which nobody here answers."""
+    raw = socket.create_connection(("127.0.0.1", broker.port), 10)
+    with thing_context(broker.folder / "car-1", "car-1").wrap_socket(raw, server_hostname="localhost") as tls:
+        properties = b"\x15" + text("trust-me")
+        body = text("MQTT") + bytes([5, 0x02]) + struct.pack("!H", 60) + bytes([len(properties)]) + properties
+        tls.sendall(packet(0x10, body + text("car-2")))
+        answer = tls.recv(100)
+    assert not answer or answer[3] >= 0x80, answer
+
+
 def openssl(*words):
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
 
