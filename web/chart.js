@@ -65,7 +65,7 @@ export class Strip {
     Object.assign(this, { spec, view, graph: null, visible: true });
     this.names = spec.columns.map(([name]) => name);
     this.values = spec.columns.map(() => h('span', { class: 'v' }, '–'));
-    this.plot = h('div', { class: 'plot', role: 'img' });
+    this.plot = h('div', { class: 'plot', role: 'img', 'aria-label': spec.title });
     this.node = h('div', { class: `strip ${spec.kind}` },
       h('div', { class: 'legend' },
         h('div', { class: 'strip-title' }, spec.title, spec.unit ? h('span', { class: 'unit' }, ` ${spec.unit}`) : null),

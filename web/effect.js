@@ -2,8 +2,8 @@
 // Copyright The Driveline authors
 
 // What an update changed: key signals in equal windows before and after it, from the rows as they were
-// sent. The two windows hold different driving, so the distance and the speed stand beside, and energy
-// is given per km too.
+// sent. The two windows hold different driving, so the mean speed stands beside. Nothing is given per
+// km: a simulated car may drive faster than the clock, and its telemetry has no odometer.
 import { h, fill } from '/dom.js';
 import { clock, duration, number } from '/format.js';
 import { get, server } from '/net.js';
@@ -12,7 +12,7 @@ const MAX_WINDOW_MS = 5 * 60000;
 const MIN_WINDOW_MS = 10000;
 const POINTS = 4000;
 const WHEELS = [1, 2, 3, 4].map((i) => `Wheel${i}.DiskTemperature`);
-const NEEDS = { Battery: ['EnergyAdded', 'StateOfCharge'], ABS: WHEELS, Engine: ['Speed'] };
+const NEEDS = { Battery: ['EnergyAdded', 'StateOfCharge'], ABS: [...WHEELS, 'BrakeActualPressure'], Engine: ['Speed'] };
 
 // Equal windows on both sides that reach into no other update. Null: there is not enough yet.
 export function windowsOf(markers, index, firstTime, now) {
@@ -39,42 +39,30 @@ export function growth(values) {
   return list.length > 1 ? sum : null;
 }
 
-// Kilometres from km/h; a silence of more than 5 s counts as 5 s.
-function distance(times, speeds) {
-  let km = 0;
-  for (let i = 1; i < times.length; i++) {
-    if (speeds[i] === null) continue;
-    km += Math.abs(speeds[i]) * Math.min(5000, times[i] - times[i - 1]) / 3.6e6;
-  }
-  return km;
-}
-
 export function summary({ Battery, ABS, Engine }) {
   const span = (s) => (s.times.length > 1 ? (s.times[s.times.length - 1] - s.times[0]) / 60000 : 0);
   const minutes = span(Battery);
   const energy = growth(Battery.values[0]);
   const charge = present(Battery.values[1]);
-  const discs = present(ABS.values.flat());
-  const km = distance(Engine.times, Engine.values[0]);
+  const column = (name) => present(ABS.values[ABS.columns.indexOf(name)] ?? []);
+  const discs = WHEELS.flatMap(column);
   return {
     energyPerMinute: energy === null || !minutes ? null : energy / minutes,
-    energyPerKm: energy === null || km < 0.05 ? null : energy / km,
     discMean: mean(discs),
     discMax: discs.length ? discs.reduce((a, b) => Math.max(a, b)) : null,
     chargePerMinute: charge.length > 1 && minutes ? (charge[charge.length - 1] - charge[0]) / minutes : null,
     speedMean: mean(present(Engine.values[0])),
-    km,
+    brakePressure: mean(column('BrakeActualPressure')),
   };
 }
 
 const ROWS = [
   ['energyPerMinute', 'Energy returned', 'Wh/min', 1],
-  ['energyPerKm', 'Energy returned', 'Wh/km', 1],
   ['discMean', 'Discs, mean', '°C', 1],
   ['discMax', 'Discs, highest', '°C', 1],
+  ['brakePressure', 'Brake pressure, mean', 'bar', 2],
   ['chargePerMinute', 'State of charge', '%/min', 3],
   ['speedMean', 'Mean speed', 'km/h', 1],
-  ['km', 'Distance', 'km', 2],
 ];
 
 function change(a, b, digits) {
@@ -96,7 +84,9 @@ export class EffectPanel {
 
   // Called each second; loads when the windows can have changed.
   async show(markers, firstTime, now) {
-    const index = markers.findLastIndex((m) => m.ended || m.switched);
+    // One that failed changed nothing: then the last one that stayed is of interest.
+    const stayed = markers.findLastIndex((m) => !m.failed && (m.ended || m.switched));
+    const index = stayed >= 0 ? stayed : markers.findLastIndex((m) => m.ended);
     if (index < 0 || this.busy || firstTime === null) return;
     const key = `${markers[index].action}/${markers[index].state}/${markers.length}`;
     const windows = windowsOf(markers, index, firstTime, now);
@@ -123,8 +113,8 @@ export class EffectPanel {
     const answers = await Promise.all(tables.map(([table, columns]) =>
       get('series', { device: this.device, table, columns: columns.join(','), from: Math.round(from), to: Math.round(to), points: POINTS })));
     return Object.fromEntries(tables.map(([table, columns], i) => {
-      const empty = columns.map(() => []);
-      return [table, answers[i].columns.length ? answers[i] : { times: [], values: empty }];
+      const none = { columns, times: [], values: columns.map(() => []) };
+      return [table, answers[i].columns.length ? answers[i] : none];
     }));
   }
 

@@ -8,11 +8,17 @@ import { get } from '/net.js';
 
 const KEEP = 1000;
 const LEVELS = ['error', 'warning', 'info', 'debug'];
-const LINE = /^(\d{4}-\d\d-\d\dT[\d:.]+Z) (\w+) +(?:[\w-]+: )?(.*)$/;
+const LINE = /^(\d{4}-\d\d-\d\dT[\d:.]+Z) (\w+) +(?:([\w.-]+): )?(.*)$/;
 
 function parse({ part, text }) {
   const m = LINE.exec(text);
-  return m && LEVELS.includes(m[2]) ? { part, time: Date.parse(m[1]), level: m[2], text: m[3] } : { part, time: null, level: 'info', text };
+  if (m && LEVELS.includes(m[2])) return { part: m[3] || part, time: Date.parse(m[1]), level: m[2], text: m[4] };
+  // Another program's line, as Mosquitto's: `1795377600: …` or a time of ISO 8601 without a level.
+  const other = /^(\d{9,11}|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d{4})?): (.*)$/.exec(text);
+  if (!other) return { part, time: null, level: 'info', text };
+  const time = /^\d+$/.test(other[1]) ? Number(other[1]) * 1000 : Date.parse(other[1]);
+  const level = /^error/i.test(other[2]) ? 'error' : /^warning/i.test(other[2]) ? 'warning' : 'info';
+  return { part: 'mosquitto', time, level, text: other[2] };
 }
 
 export class LogPage {
@@ -24,20 +30,21 @@ export class LogPage {
   async show(main) {
     this.list = h('ol', { class: 'log', tabindex: '0', 'aria-label': 'Log lines, newest last' });
     this.follow = h('input', { type: 'checkbox', id: 'follow', checked: true });
-    const { parts, lines } = await get('log', { lines: 500 });
-    fill(main, h('div', { class: 'head' }, h('h1', {}, 'Log'), this.buildFilter(parts)), h('section', { class: 'card' }, this.list));
+    const { lines } = await get('log', { lines: 500 });
     this.lines = lines.map(parse);
+    fill(main, h('div', { class: 'head' }, h('h1', {}, 'Log'), this.buildFilter()), h('section', { class: 'card' }, this.list));
     this.render();
     this.app.events.listen({ feeds: 'log' }, { log: (news) => this.take(news), reset: () => {} });
   }
 
   close() {}
 
-  buildFilter(parts) {
+  buildFilter() {
+    const parts = [...new Set([...this.lines.map((l) => l.part), ...(this.filter.part ? [this.filter.part] : [])])].sort();
     const pick = (id, label, values, key) => [h('label', { for: id }, label), h('select', { id, onchange: (e) => this.change(key, e.target.value) },
       values.map(([value, text]) => h('option', { value, selected: value === this.filter[key] }, text)))];
     return h('div', { class: 'filters' }, h('div', { class: 'filter-fields' },
-      pick('part', 'Part', [['', 'All'], ...parts.sort().map((p) => [p, p])], 'part'),
+      pick('part', 'Part', [['', 'All'], ...parts.map((p) => [p, p])], 'part'),
       pick('level', 'Level', [['debug', 'All'], ['info', 'Info and worse'], ['warning', 'Warnings and errors'], ['error', 'Errors']], 'level'),
       h('label', { for: 'text', class: 'sr' }, 'Text'),
       h('input', { type: 'search', id: 'text', placeholder: 'Text', value: this.filter.text, oninput: (e) => this.change('text', e.target.value) }),

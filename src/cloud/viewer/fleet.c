@@ -143,15 +143,24 @@ const char *fleet_split_topic(const char *topic, char name[LIMIT_THING_NAME_BYTE
         return slash + 1;
 }
 
-/* What follows `"key":` somewhere in the payload, up to `size` - 1 bytes of it. False: not there.
- */
+static const char *skip_blanks(const char *at, const char *end)
+{
+        while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+                at++;
+        return at;
+}
+
+/* What follows the first `key` with its colon, up to `size` - 1 bytes of it. False: not there. */
 static bool peek(const struct stream_record *r, const char *key, char *text, size_t size)
 {
         const char *end = (const char *)r->payload + r->len;
         const char *at = memmem(r->payload, r->len, key, strlen(key));
         if (!at)
                 return false;
-        at += strlen(key);
+        at = skip_blanks(at + strlen(key), end);
+        if (at == end || *at != ':')
+                return false;
+        at = skip_blanks(at + 1, end);
         size_t n = (size_t)(end - at) < size - 1 ? (size_t)(end - at) : size - 1;
         memcpy(text, at, n);
         text[n] = '\0';
@@ -173,11 +182,11 @@ void fleet_copy_text(char *to, size_t size, const char *text)
 /* The bytes say only that something may have changed: a nested member could have the same name. */
 static void note_version(struct fleet_device *d, const struct stream_record *r)
 {
-        char text[FLEET_VERSION_SIZE + 2];
+        char text[FLEET_VERSION_SIZE + 3];
         size_t len = strlen(d->version);
-        if (!peek(r, "\"SoftwareVersion\":\"", text, sizeof(text)))
+        if (!peek(r, "\"SoftwareVersion\"", text, sizeof(text)) || text[0] != '"')
                 return;
-        if (len && strncmp(text, d->version, len) == 0 && text[len] == '"')
+        if (len && strncmp(text + 1, d->version, len) == 0 && text[len + 1] == '"')
                 return;
         CLEAN_JSON json_t *document = json_parse(r->payload, r->len, NULL);
         fleet_copy_text(d->version, sizeof(d->version), json_text(document, "SoftwareVersion", ""));
@@ -186,7 +195,7 @@ static void note_version(struct fleet_device *d, const struct stream_record *r)
 static void note_charge(struct fleet_device *d, const struct stream_record *r)
 {
         char text[32], *end = text;
-        if (!peek(r, "\"StateOfCharge\":", text, sizeof(text)))
+        if (!peek(r, "\"StateOfCharge\"", text, sizeof(text)))
                 return;
         float percent = strtof(text, &end);
         if (end != text && percent >= 0 && percent <= 100)

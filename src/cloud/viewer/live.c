@@ -39,6 +39,7 @@ struct live {
         unsigned wanted; /* feeds that somebody watches */
         uint64_t feed_generations[LIVE_FEEDS_MAX];
         char *counts; /* as last sent */
+        uint64_t first_offset;
         int64_t boot_ms;
         int64_t pinged_at, counted_at;
 };
@@ -279,6 +280,7 @@ int live_new(const struct live_options *options, struct live **ret_live, struct 
         int r = stream_reader_open(options->stream_dir, &at, &l->reader, err);
         if (r < 0)
                 return r;
+        l->first_offset = stream_reader_offset(l->reader);
         if (set_up_events(l) < 0)
                 return err_set(err, -ENOMEM, "out of memory");
         *ret_live = TAKE(l);
@@ -361,6 +363,11 @@ void live_subscribe(struct live *l, struct http_exchange *x, const struct live_r
         LIST_INSERT_HEAD(&l->subscribers, s, link);
         l->n_subscribers++;
         update_wanted(l);
+}
+
+uint64_t live_first_offset(const struct live *l)
+{
+        return l->first_offset;
 }
 
 unsigned live_feed_bit(const struct live *l, const char *name)

@@ -62,5 +62,7 @@ struct live_request {
 
 /* Answers `x` with an event stream, or with 503 when there are LIMIT_VIEWER_STREAMS already. */
 void live_subscribe(struct live *l, struct http_exchange *x, const struct live_request *request);
+/* Where the tail began: what is before it has to come from the store. */
+uint64_t live_first_offset(const struct live *l);
 /* Bit of the feed with that name; 0 if there is none. */
 unsigned live_feed_bit(const struct live *l, const char *name);

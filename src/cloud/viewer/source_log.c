@@ -205,7 +205,8 @@ json_t *source_log_tail(struct source_log *s, const char *part, size_t max, stru
                 if (!part || strcmp(part, s->parts[i].name) == 0)
                         add_tail(s, &s->parts[i], &texts[i], all);
         }
-        if (!part)
+        if (!part &&
+                s->n_parts > 1) /* a file alone is in order, with lines that have no time too */
                 qsort(all->items, all->n, sizeof(all->items[0]), newest_first);
         json_t *ret =
                 json_pack("{s:o, s:o}", "parts", part_names(s), "lines", lines_json(all, max));
@@ -257,7 +258,8 @@ json_t *source_log_news(struct source_log *s)
                 texts[i] = BUF_INIT(TAIL_BYTES + 1);
                 add_news(s, &s->parts[i], &texts[i], all);
         }
-        qsort(all->items, all->n, sizeof(all->items[0]), newest_first);
+        if (s->n_parts > 1)
+                qsort(all->items, all->n, sizeof(all->items[0]), newest_first);
         json_t *ret = json_pack("{s:o}", "lines", lines_json(all, LIMIT_VIEWER_LOG_LINES));
         for (size_t i = 0; i < s->n_parts; i++)
                 buf_fini(&texts[i]);

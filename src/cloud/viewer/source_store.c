@@ -60,6 +60,8 @@ static int note_device(void *arg, const struct store_device *device)
         struct fleet_device *d = fleet_find(arg, device->name, true);
         if (!d)
                 return 0;
+        if (device->last_seen_ms <= d->seen_ms) /* the stream knew more */
+                return 0;
         d->seen_ms = device->last_seen_ms;
         if (device->software_version)
                 fleet_copy_text(d->version, sizeof(d->version), device->software_version);
@@ -94,18 +96,22 @@ static int note_update(void *arg, const struct store_row *row)
         return 0;
 }
 
-int source_store_fill_fleet(struct source_store *s, struct fleet *fleet, struct err *err)
+int source_store_fill_fleet(
+        struct source_store *s, struct fleet *fleet, uint64_t *ret_offset, struct err *err)
 {
         struct store_range updates = {.table = TABLE_UPDATE,
                 .to_ms = INT64_MAX,
                 .newest_first = true,
                 .limit = LIMIT_VIEWER_DEVICES};
         int r = open_store(s, err);
+        *ret_offset = 0;
         if (r != 0)
                 return r < 0 ? r : 0;
+        *ret_offset = store_offset(s->store); /* before the rows: they may be newer, never older */
         r = store_devices(s->store, NULL, note_device, fleet, err);
         if (r < 0)
                 return r;
+        fleet_changed(fleet);
         r = store_rows(s->store, &updates, note_update, fleet, err);
         return r == -ENOENT ? 0 : r; /* no car was ever updated */
 }

@@ -20,8 +20,10 @@ int source_store_new(
 void source_store_free(struct source_store *s);
 CLEAN_DEFINE(source_store, source_store_free);
 
-/* Every device with its last update into `fleet`. */
-int source_store_fill_fleet(struct source_store *s, struct fleet *fleet, struct err *err);
+/* Every device with its last update into `fleet`. *ret_offset: the stream up to where the store has
+ * read it; 0 while there is no store. */
+int source_store_fill_fleet(
+        struct source_store *s, struct fleet *fleet, uint64_t *ret_offset, struct err *err);
 /* {first_seen, last_seen, sequence, messages, duplicates, tables {name: [columns]}, last {name:
  * {…}}}; *ret is NULL for a device that the store has not heard of. */
 int source_store_device(struct source_store *s, const char *device, json_t **ret, struct err *err);

@@ -19,15 +19,16 @@
 #include <string.h>
 
 #define N_FEEDS 3
-#define TARGETS_MS 2000
+#define REFILL_MS 1000
 
 struct viewer {
         const struct cloud_config *config;
         struct event_base *base;
         struct http_server *server;
         struct event *signals[2];
-        struct event *targets; /* timer: looks whether the update server has news of its targets */
+        struct event *refill; /* timer: looks whether store and update server know more devices */
         uint64_t targets_generation;
+        bool has_history; /* the store has told all that was before our tail of the stream */
         struct live_feed feeds[N_FEEDS];
         struct api api;
 };
@@ -129,10 +130,23 @@ static void set_up_feeds(struct viewer *v)
 
 /* ── life ── */
 
-static void on_targets(evutil_socket_t fd, short what, void *arg)
+/* The store may be behind the stream, or not there yet, when the viewer starts. */
+static void fill_from_store(struct viewer *v)
+{
+        struct err err = ERR_INIT;
+        uint64_t offset = 0;
+        if (source_store_fill_fleet(v->api.store, v->api.fleet, &offset, &err) < 0)
+                log_warning("cannot read the store's devices: %s", err.text);
+        else
+                v->has_history = offset >= live_first_offset(v->api.live);
+}
+
+static void on_refill(evutil_socket_t fd, short what, void *arg)
 {
         struct viewer *v = arg;
         struct err err = ERR_INIT;
+        if (!v->has_history)
+                fill_from_store(v);
         uint64_t generation = source_ota_generation(v->config);
         if (generation == v->targets_generation)
                 return;
@@ -149,7 +163,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 static int set_up_events(struct viewer *v, struct err *err)
 {
         static const int numbers[] = {SIGTERM, SIGINT};
-        struct timeval every = {.tv_sec = TARGETS_MS / 1000};
+        struct timeval every = {.tv_sec = REFILL_MS / 1000};
         v->base = event_base_new();
         if (!v->base)
                 return err_set(err, -ENOMEM, "out of memory");
@@ -158,8 +172,8 @@ static int set_up_events(struct viewer *v, struct err *err)
                 if (!v->signals[i] || event_add(v->signals[i], NULL) < 0)
                         return err_set(err, -ENOMEM, "out of memory");
         }
-        v->targets = event_new(v->base, -1, EV_PERSIST, on_targets, v);
-        if (!v->targets || event_add(v->targets, &every) < 0)
+        v->refill = event_new(v->base, -1, EV_PERSIST, on_refill, v);
+        if (!v->refill || event_add(v->refill, &every) < 0)
                 return err_set(err, -ENOMEM, "out of memory");
         return 0;
 }
@@ -184,10 +198,7 @@ static int set_up_sources(struct viewer *v, struct err *err)
         r = live_new(&options, &a->live, err);
         if (r < 0)
                 return r;
-        struct err reason = ERR_INIT; /* the live part works without history */
-        if (source_store_fill_fleet(a->store, a->fleet, &reason) < 0)
-                log_warning("cannot read the store's devices: %s", reason.text);
-        on_targets(-1, 0, v);
+        on_refill(-1, 0, v);
         return 0;
 }
 
@@ -212,8 +223,8 @@ static void viewer_fini(struct viewer *v)
                 if (v->signals[i])
                         event_free(v->signals[i]);
         }
-        if (v->targets)
-                event_free(v->targets);
+        if (v->refill)
+                event_free(v->refill);
         if (v->base)
                 event_base_free(v->base);
 }
@@ -228,7 +239,7 @@ int viewer_serve(const struct cloud_config *config, struct err *err)
         if (r == 0)
                 r = listen_http(&v, err);
         if (r == 0) {
-                log_info("the page is at http://%s/", config->viewer_listen);
+                log_ready("the page is at http://%s/", config->viewer_listen);
                 event_base_dispatch(v.base);
         }
         viewer_fini(&v);

@@ -218,7 +218,7 @@ static void fleet_learns_from_telemetry(void **state)
         assert_string_equal(d->version, "1.0.0");
         assert_true(d->charge_percent > 79.4f && d->charge_percent < 79.6f);
         note(f, 9, 6000, "device/VIN1/telemetry",
-                "{\"Inner\":{\"SoftwareVersion\":\"6.6.6\"},\"SoftwareVersion\":\"1.1.0\"}");
+                "{\"Inner\":{\"SoftwareVersion\":\"6.6.6\"},\"SoftwareVersion\" : \"1.1.0\"}");
         assert_string_equal(d->version, "1.1.0"); /* the top member, not one that looks like it */
         assert_int_equal(d->offset, 9);
         assert_int_equal(fleet_device_link(d, 6000 + FLEET_ONLINE_MS), FLEET_LINK_ONLINE);
