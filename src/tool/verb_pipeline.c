@@ -418,6 +418,36 @@ static int log_of(void *context, int argc, char **argv)
         return r < 0 ? cli_fail(VERB, &err) : CLI_OK;
 }
 
+static int why(void *context, int argc, char **argv)
+{
+        struct verb_context *v = context;
+        const char *word;
+        size_t n;
+        int code;
+        int64_t run;
+        const struct cli_option options[] = {DATA_OPTION(v), {0}};
+        if (cli_parse(argc, argv,
+                    "driveline pipeline why RUN\n\nWhat a run waits for or failed at, and which "
+                    "command would move it.",
+                    options, &word, 1, &n, &code))
+                return code;
+        if (!n)
+                return misuse("why needs the number of a RUN");
+        if ((code = read_run(word, &run)))
+                return code;
+        struct err err = ERR_INIT;
+        struct cloud_config config;
+        CLEAN_BUF struct buf text = BUF_INIT(LIMIT_SMALL_FILE_BYTES);
+        if (load(v, &config))
+                return CLI_FAILED;
+        int r = pipeline_why(&config, run, &text, &err);
+        cloud_config_fini(&config);
+        if (r < 0)
+                return cli_fail(VERB, &err);
+        fputs(buf_text(&text), stdout);
+        return CLI_OK;
+}
+
 struct change {
         const char *usage;
         const char *missing;
@@ -496,6 +526,7 @@ int verb_pipeline(void *context, int argc, char **argv)
                 {"list", "the pipelines and their newest runs", list},
                 {"show", "a run: stages, artifacts, deployment, cause", show},
                 {"log", "the log of a run's stage", log_of},
+                {"why", "what a run waits for or failed at", why},
                 {"run", "start a run by hand", run_again},
                 {"retry", "start a run's commit once more", retry},
                 {"cancel", "end a run", cancel},

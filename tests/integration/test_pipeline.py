@@ -115,6 +115,9 @@ class Server:
         assert run["state"] == "failed", run
         return run["cause"]
 
+    def why(self, number):
+        return self.verb("pipeline", "why", number).stdout
+
     def log(self, number, stage):
         return self.verb("pipeline", "log", number, stage).stdout
 
@@ -200,6 +203,7 @@ def test_a_rollout_that_waits_for_approval_says_so_and_then_starts(server, recor
     Repository(server, "car").push({"manifest.xml": manifest(), "main.c": C_MAIN})
     wait_until(lambda: (server.run(1)["deployment"] or {}).get("state") == "waiting_for_approval", 30, "approval")
     assert recorder.started_while == []
+    assert "rollout 1 waits for an approval\ndriveline rollout approve 1" in server.why(1)
     with recorder.lock:
         recorder.rollouts[0]["status"] = "ready"
     server.wait_succeeded(1)
@@ -213,6 +217,7 @@ def test_the_outcome_of_the_rollout_is_recorded(server, recorder):
     wait_until(lambda: server.run(1)["deployment"]["state"] == "paused", 20, "paused")
     deployment = server.run(1)["deployment"]
     assert (deployment["targets"], deployment["finished"], deployment["failed"]) == (2, 1, 1)
+    assert "driveline rollout resume 1" in server.why(1)
     with recorder.lock:
         recorder.rollouts[0].update(status="finished")
     wait_until(lambda: server.run(1)["deployment"]["state"] == "finished", 20, "finished")
@@ -283,8 +288,8 @@ def test_runs_of_one_pipeline_go_in_order_and_pipelines_in_parallel(server, reco
     Repository(server, "quick").push({"manifest.xml": manifest(name="quick"), "main.c": C_MAIN})
     server.wait_succeeded(3)
     assert server.run(1)["state"] == "running" and server.run(2)["state"] == "queued"
-    why = server.verb("why", 2, check=False).stdout + server.verb("pipeline", "show", 2).stdout
-    assert "queued" in why
+    assert "waits for run 1 of the same pipeline, which is running" in server.why(2)
+    assert "is in stage 'build'" in server.why(1)
     server.wait_succeeded(2)
     assert server.run(1)["ended_at"] <= server.run(2)["started_at"]
 
@@ -299,6 +304,7 @@ def test_a_failing_build_names_phase_command_status_and_last_lines(server, recor
     assert "undeclared" in cause and "driveline" not in cause
     assert "undeclared" in server.log(1, "build")
     assert server.stage(1, "deploy")["state"] == "waiting" and recorder.modules == []
+    assert "driveline pipeline retry 1" in server.why(1)
 
 
 def test_a_failing_test_stops_the_run(server, recorder):
@@ -480,6 +486,7 @@ def test_a_push_while_the_server_is_away_is_run_later(make_server):
     server = make_server()
     said = Repository(server, "car").push({"manifest.xml": manifest(), "main.c": C_MAIN})
     assert "run 1 waits for the cloud" in said
+    assert "driveline up" in server.why(1)
     server.start()
     server.wait_succeeded(1)
 

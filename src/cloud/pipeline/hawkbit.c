@@ -231,8 +231,8 @@ void hawkbit_call(struct hawkbit *h, const char *method, const char *target, jso
         hawkbit_done done, void *arg)
 {
         CLEAN_JSON json_t *owned = body;
-        begin(h, method, target, body ? "application/json" : NULL, done, arg);
-        start(h, body ? json_append(&h->body, body) : 0);
+        begin(h, method, target, owned ? "application/json" : NULL, done, arg);
+        start(h, owned ? json_append(&h->body, owned) : 0);
 }
 
 void hawkbit_upload(struct hawkbit *h, int64_t module, const char *path, const char *name,
