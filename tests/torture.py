@@ -134,7 +134,7 @@ class Torture:
         if self.agent is None or not self.agent.program.is_running():
             self.restarts["agent"] += 1
             app = None if self.agent else conftest.ROOT / "apps/car-python"
-            self.agent = self.cloud.start_tcu(CAR, "--report-ms", "250", files=self.files, app=app)
+            self.agent = self.cloud.start_tcu(CAR, "--report-ms", "250", "--trial-s", "2s", files=self.files, app=app)
             self.cloud.cars = [self.agent]
         if not self.cloud.program.is_running():
             self.restarts["up"] += 1

@@ -10,14 +10,18 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import driveline_fixtures as fixtures
 import pytest
 
 BUILD = pathlib.Path(os.environ.get("DRIVELINE_ARM64_BUILD", fixtures.ROOT / "build/arm64"))
 SYSROOT = os.environ.get("DRIVELINE_ARM64_SYSROOT", str(fixtures.ROOT / "build/sysroot-arm64"))
-QEMU = ["qemu-aarch64-static", "-L", SYSROOT]
-# Emulation costs a factor of about ten; the app's answers and the TLS handshake feel it.
+# Commands in manifests and options are split at blanks, and this tree's path may have some.
+LINKS = pathlib.Path(tempfile.mkdtemp(prefix="arm64."))
+(LINKS / "sysroot").symlink_to(SYSROOT)
+(LINKS / "build").symlink_to(BUILD)
+QEMU = ["qemu-aarch64-static", "-L", str(LINKS / "sysroot")]
 VIN = "ARM64-CAR"
 
 pytestmark = pytest.mark.skipif(not (BUILD / "src/tool/driveline-tcu").exists(), reason="no build for 64-bit ARM")
@@ -38,16 +42,15 @@ def build_c_app(target, version):
     subprocess.run(["aarch64-linux-gnu-gcc", f"--sysroot={SYSROOT}", *command[1:]], cwd=target, check=True)
     run = re.search(r"<run_command>(.*?)</run_command>", text).group(1)
     assert "AArch64" in machine_of(target / run.split()[0])
-    # A copy of qemu beside the app: run_command is an argument vector without quoting for odd paths.
-    os.symlink(SYSROOT, target.parent / "sysroot")
-    text = text.replace(f"<run_command>{run}<", f"<run_command>qemu-aarch64-static -L {target.parent}/sysroot {run}<")
+    text = text.replace(f"<run_command>{run}<", f"<run_command>{' '.join(QEMU)} {run}<")
     manifest.write_text(re.sub(r"<version>.*?</version>", f"<version>{version}</version>", text))
     return target
 
 
-@pytest.fixture
-def short_tmp(tmp_path_factory):
-    return tmp_path_factory.mktemp("arm")
+@pytest.fixture(scope="module", autouse=True)
+def links():
+    yield
+    shutil.rmtree(LINKS)
 
 
 def test_agent_is_an_arm_program_that_says_its_version():
@@ -56,13 +59,17 @@ def test_agent_is_an_arm_program_that_says_its_version():
     assert "driveline-tcu" in out.stdout
 
 
-def test_arm_car_sends_and_takes_an_update(driveline, short_tmp):
-    old, new = build_c_app(short_tmp / "old/app", "1.0.0"), build_c_app(short_tmp / "new/app", "1.1.0")
-    car = driveline.start_tcu(VIN, app=old, binary=BUILD / "src/tool/driveline-tcu", wrapper=QEMU)
+def test_arm_car_sends_and_takes_an_update(driveline, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    old, new = build_c_app(tmp_path / "old/app", "1.0.0"), build_c_app(tmp_path / "new/app", "1.1.0")
+    unpack = " ".join([*QEMU, f"{LINKS}/build/src/tool/driveline-unpack"])
+    car = driveline.start_tcu(VIN, "--unpack-command", unpack, "--trial-s", "3", app=old,
+                              binary=BUILD / "src/tool/driveline-tcu", wrapper=QEMU)
     car.wait_telemetry(3, 60)
     assert set(car.versions()) == {"1.0.0"}
 
-    package = fixtures.make_package(new, short_tmp / "1.1.0.zip", "1.1.0")
+    package = fixtures.make_package(new, tmp_path / "1.1.0.zip", "1.1.0")
     identifier = fixtures.upload(driveline, "car-c", "1.1.0", package)
     status, _ = driveline.api("POST", f"/rest/v1/distributionsets/{identifier}/assignedTargets",
                               [{"id": VIN, "type": "forced"}])
