@@ -143,8 +143,8 @@ int store_gap(struct store *s, const char *device, int64_t from_ms, int64_t to_m
 /* Grows with every commit of the writer: cheap to ask whether there is anything new. */
 int store_version(struct store *s, int64_t *ret_version, struct err *err);
 
-/* Any one SELECT over the tables, for `driveline query`: the names first, then row by row.
- * `types` says what each is. `row` is called first with n_row = 0 for the names. */
+/* Any one SELECT over the tables, for `driveline query`: the names of its columns, then row by row.
+ * Anything but 0 from a callback ends it and is returned. */
 struct store_sql {
         const char *sql;
         size_t limit;   /* rows; 0: no limit */
@@ -160,7 +160,8 @@ int store_sql(struct store *s, const struct store_sql *query, struct err *err);
 
 /* Opens or creates; one process at a time (-EBUSY). */
 int store_open(const char *path, struct store **ret_store, struct err *err);
-/* The offset in the stream to go on from; 0: nothing was read yet. */
+/* The offset in the stream to go on from: everything before it is in the store. 0: nothing was read
+ * yet. Also for readers. */
 uint64_t store_offset(const struct store *s);
 
 int store_begin(struct store *s, struct err *err);
