@@ -73,13 +73,15 @@ export class Table {
     return i >= 0 && time - this.times[i] <= reach ? i : -1;
   }
 
-  // The usual distance of two rows, ms.
+  // How far apart rows usually are, ms: nine of ten steps are not longer. A car may change its rate, so
+  // the slower one counts; a few gaps don't.
   get period() {
-    const n = Math.min(this.times.length - 1, 60);
-    if (n < 2) return 1000;
+    const n = this.times.length;
+    if (n < 3) return 1000;
+    const stride = Math.max(1, Math.floor(n / 200));
     const steps = [];
-    for (let i = this.times.length - n; i < this.times.length; i++) steps.push(this.times[i] - this.times[i - 1]);
-    return Math.max(50, steps.sort((a, b) => a - b)[n >> 1]);
+    for (let i = n - 1; i > 0; i -= stride) steps.push(this.times[i] - this.times[i - 1]);
+    return Math.max(50, steps.sort((a, b) => a - b)[Math.floor(steps.length * 0.9)]);
   }
 
   // Rows [time, …] for the chart, with one more on each side of the window, and an empty one wherever
