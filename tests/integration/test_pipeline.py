@@ -370,6 +370,22 @@ def test_a_refused_password_and_a_server_that_is_away_are_told(server, recorder)
     server.wait_succeeded(2)
 
 
+def test_a_link_in_a_repository_leads_nowhere(server):
+    repository = Repository(server, "car")
+    (repository.clone / "buildspec.yml").symlink_to("/etc/passwd")
+    repository.push({"manifest.xml": manifest(), "main.c": C_MAIN})
+    assert server.wait_failed(1) == "buildspec.yml is no plain file"
+
+
+def test_what_a_build_prints_cannot_move_the_terminal(server):
+    repository = Repository(server, "car")
+    repository.push({"manifest.xml": manifest(), "main.c": C_MAIN, "buildspec.yml": buildspec(
+        python_line("import os\nos.write(1, bytes([27, 91, 50, 74, 255, 120, 10]))\nraise SystemExit(1)"))}, "T\x1b[2Jest")
+    cause = server.wait_failed(1)
+    assert "\x1b" not in cause and "?[2J" in cause and "x" in cause
+    assert "\x1b" not in server.run(1)["message"]
+
+
 # ---- the sandbox -------------------------------------------------------------------------------------
 
 
@@ -412,7 +428,7 @@ def test_a_build_sees_no_secrets_and_no_environment(server, monkeypatch):
 def test_a_fork_bomb_is_stopped_and_hurts_nobody(make_server):
     server = make_server(build_processes=40).start()
     number, cause = sandboxed(server, python_line(
-        "import os\n[os.fork() for i in range(12)]"))
+        "import os, signal\n[os.fork() or signal.pause() for i in range(60)]"))
     assert "Resource temporarily unavailable" in server.log(number, "build") and "exited with status 1" in cause
 
 

@@ -247,7 +247,10 @@ static int start(struct run *run, struct err *err)
                 return err_errno(err, -ENOMEM, "cannot deploy");
         run->state = d;
         run->state_free = free;
-        int r = pack(run, err);
+        /* Again, as the build may have written it: what is packed is what the update is called. */
+        int r = run_read_commit(run, err);
+        if (!r)
+                r = pack(run, err);
         if (!r)
                 r = run_open_hawkbit(run->host, &run->pipeline, &run->hawkbit, err);
         if (r < 0)

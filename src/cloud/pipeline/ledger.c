@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -142,17 +143,27 @@ int ledger_exec(struct ledger *l, struct err *err, const char *sql, const char *
         return sqlite3_step(s) == SQLITE_DONE ? 0 : db_error(l->db, err, "write pipeline.db");
 }
 
+/* Authors, messages and the end of a build's output come from a pusher: they need not be UTF-8, and
+ * must not move a terminal's cursor. */
+static json_t *clean_text(const char *text)
+{
+        CLEAN_BUF struct buf quoted = BUF_INIT(LIMIT_SMALL_FILE_BYTES);
+        CLEAN_MEM char *copy = strdup(text);
+        for (char *c = copy; c && *c; c++)
+                if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == 0x7f)
+                        *c = '?';
+        if (!copy || buf_add_json_string(&quoted, copy, strlen(copy)) < 0)
+                return NULL;
+        return json_loadb(buf_text(&quoted), quoted.len, JSON_DECODE_ANY, NULL);
+}
+
 static json_t *column(sqlite3_stmt *s, int i)
 {
         switch (sqlite3_column_type(s, i)) {
         case SQLITE_INTEGER:
                 return json_integer(sqlite3_column_int64(s, i));
-        case SQLITE_TEXT: {
-                /* Authors and messages come from a pusher and need not be UTF-8. */
-                const char *text = (const char *)sqlite3_column_text(s, i);
-                json_t *value = json_string(text);
-                return value ? value : json_string("?");
-        }
+        case SQLITE_TEXT:
+                return clean_text((const char *)sqlite3_column_text(s, i));
         default:
                 return json_null();
         }

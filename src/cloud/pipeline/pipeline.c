@@ -79,6 +79,9 @@ static int check(const struct pipeline *p, struct err *err)
                 return err_set(err, -EINVAL,
                         "there is no module type '%s': there are application and os",
                         p->module_type);
+        CLEAN_JSON json_t *text = json_string(p->target_filter);
+        if (!text)
+                return err_set(err, -EINVAL, "the target filter is no UTF-8");
         if (!*p->target_filter)
                 return err_set(err, -EINVAL,
                         "an empty target filter matches nothing: 'controllerid==*' is all cars");

@@ -244,7 +244,7 @@ static int resume_at(struct run *run, struct err *err)
                 "i", run->id);
         if (r < 0)
                 return r;
-        int at = (int)json_int(row, "position", 0);
+        int at = (int)json_int(row, "position", run->n_stages - 1);
         if (at >= run->n_stages)
                 at = run->n_stages - 1;
         run->at = run->stages[at]->is_building ? 0 : at;

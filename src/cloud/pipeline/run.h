@@ -6,8 +6,7 @@
  *
  * It goes through its stages one by one. A stage is started once and ends with one call of
  * run_stage_done(), from anywhere but a free function; what it holds in between hangs at `state`.
- * The ledger learns of each step before it is done, so a new role can go on where this one died:
- * run_resume_at() is the table of where that is.
+ * The ledger learns of each step before it is done, so a new role can go on where this one died.
  */
 #include "base/buf.h"
 #include "cloud/pipeline/buildspec.h"

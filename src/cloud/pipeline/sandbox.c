@@ -259,11 +259,15 @@ int sandbox_probe(struct sandbox_host *ret, struct err *err)
         }
         if (first.code == -ENOENT)
                 return err_set(err, -ENOENT, "builds need bubblewrap: apt-get install bubblewrap");
+        const char *advice =
+                "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run as root";
+        if (strstr(first.text, "make / slave")) /* so bubblewrap says in a plain chroot */
+                advice = "the root folder of a chroot must be a mount: mount --bind ROOT ROOT "
+                         "before";
+        else if (host.is_root)
+                advice = "give the container CAP_SYS_ADMIN, or run as an ordinary user";
         return err_set(err, -EPERM, "builds cannot be shut in on this machine (%s): %s", first.text,
-                host.is_root
-                        ? "give the container CAP_SYS_ADMIN, or run as an ordinary user"
-                        : "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or "
-                          "run as root");
+                advice);
 }
 
 /* ── the folder's owner ── */

@@ -25,7 +25,8 @@ struct server {
 
 /* ── starting runs ── */
 
-static void take_run(struct server *s, int64_t id, int slot)
+/* False when the ledger cannot be written: nothing more is to be taken then. */
+static bool take_run(struct server *s, int64_t id, int slot)
 {
         struct err err = ERR_INIT;
         CLEAN(run) struct run *run = NULL;
@@ -36,12 +37,16 @@ static void take_run(struct server *s, int64_t id, int slot)
         }
         if (!r) {
                 run = NULL;
-                return;
+                return true;
         }
         s->runs[slot] = NULL;
         log_error("run %lld: %s", (long long)id, err.text);
-        if (ledger_run_state(&s->host.ledger, id, RUN_FAILED, err.text, &err) < 0)
-                log_error("run %lld: %s", (long long)id, err.text);
+        struct err worse = ERR_INIT;
+        if (ledger_run_state(&s->host.ledger, id, RUN_FAILED, err.text, &worse) < 0) {
+                log_error("run %lld: %s", (long long)id, worse.text);
+                return false;
+        }
+        return true;
 }
 
 /* The oldest run whose pipeline has none under way; 0 if there is none. Interrupted runs come
@@ -83,7 +88,8 @@ static void schedule(struct server *s)
         for (int i = 0; i < LIMIT_PIPELINE_PARALLEL; i++) {
                 int64_t id;
                 while (!s->runs[i] && (id = next_run(s)))
-                        take_run(s, id, i);
+                        if (!take_run(s, id, i))
+                                return;
         }
 }
 

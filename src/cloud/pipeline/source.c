@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #define SOURCE_TIMEOUT_MS 120000
 
@@ -33,15 +34,27 @@ static int check_word(const char *what, const char *text, size_t max, struct err
         return 0;
 }
 
+/* A link could lead to any file of this machine, and a pipe would never end. */
+static int check_plain(const struct run *run, const char *name, struct err *err)
+{
+        CLEAN_MEM char *path = fs_join(run->folder, name);
+        struct stat st;
+        if (!path)
+                return err_errno(err, -ENOMEM, "cannot read %s", name);
+        if (lstat(path, &st) < 0)
+                return errno == ENOENT ? 0 : err_errno(err, -errno, "cannot read %s", name);
+        return S_ISREG(st.st_mode) ? 1 : err_set(err, -EINVAL, "%s is no plain file", name);
+}
+
 static int read_manifest(struct run *run, struct err *err)
 {
         manifest_fini(&run->manifest);
-        CLEAN_MEM char *path = fs_join(run->folder, "manifest.xml");
-        if (!path)
-                return err_errno(err, -ENOMEM, "cannot read manifest.xml");
-        if (!fs_exists(path))
-                return err_set(err, -ENOENT, "the repository has no manifest.xml at its root");
-        int r = manifest_read(run->folder, &run->manifest, err);
+        int r = check_plain(run, "manifest.xml", err);
+        if (r <= 0)
+                return r < 0 ? r
+                             : err_set(err, -ENOENT,
+                                       "the repository has no manifest.xml at its root");
+        r = manifest_read(run->folder, &run->manifest, err);
         if (!r)
                 r = check_word("name", run->manifest.name, 100, err);
         if (!r)
@@ -63,9 +76,10 @@ static int read_buildspec(struct run *run, struct err *err)
         CLEAN_BUF struct buf text = BUF_INIT(LIMIT_DOCUMENT_BYTES);
         if (!path)
                 return err_errno(err, -ENOMEM, "cannot read buildspec.yml");
-        if (!fs_exists(path))
-                return 0;
-        int r = fs_read(path, &text, err);
+        int r = check_plain(run, "buildspec.yml", err);
+        if (r <= 0)
+                return r;
+        r = fs_read(path, &text, err);
         if (!r)
                 r = buildspec_parse(buf_text(&text), text.len, &run->spec, err);
         return r < 0 ? err_prefix(err, "buildspec.yml") : 0;
