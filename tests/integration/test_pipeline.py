@@ -2,6 +2,7 @@
 # Copyright The Driveline authors
 """Pipelines with real pushes and the real sandbox; the update server is a recorder (hawkbit_recorder.py) whose
 timing the tests decide. The last test uses the update server itself."""
+import hashlib
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import zipfile
 
 import pytest
 
-from conftest import DRIVELINE, ROOT, Program, child_pids, run_verb, wait_until
+from conftest import DRIVELINE, ROOT, Program, child_pids, http_json, run_verb, wait_until
 from hawkbit_recorder import Recorder
 
 GIT = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_COMMITTER_NAME": "Ada",
@@ -386,6 +387,19 @@ def test_what_a_build_prints_cannot_move_the_terminal(server):
     assert "\x1b" not in server.run(1)["message"]
 
 
+@pytest.mark.parametrize("tools, cause", [(["git"], "builds need bubblewrap: apt-get install bubblewrap"),
+                                          (["bwrap"], "pipelines need git: apt-get install git")])
+def test_a_missing_program_is_named_with_its_package(make_server, tools, cause):
+    server = make_server()
+    Repository(server, "car").push({"manifest.xml": manifest(), "main.c": C_MAIN})
+    bin_folder = server.folder / "bin"
+    bin_folder.mkdir()
+    for tool in tools:
+        (bin_folder / tool).symlink_to(shutil.which(tool))
+    server.start(wrapper=["env", f"PATH={bin_folder}"])
+    assert server.wait_failed(1) == cause
+
+
 # ---- the sandbox -------------------------------------------------------------------------------------
 
 
@@ -584,3 +598,82 @@ def test_a_hook_leaves_nothing_in_the_inbox(server):
     wait_until(lambda: not list((server.data / "pipeline/inbox").iterdir()), 5, "an empty inbox")
     assert not (server.data / "pipeline/runs/1/source").exists()
     assert child_pids(server.program.pid) == []
+
+
+# ---- with the update server itself -------------------------------------------------------------------
+
+
+class Device:
+    """What a car does, by hand: polls, downloads, reports."""
+
+    def __init__(self, cloud, name):
+        self.cloud, self.name = cloud, name
+        status, answer = cloud.api("POST", "/rest/v1/targets", [{"controllerId": name, "name": name}])
+        assert status == 201, answer
+        status, answer = cloud.api("PUT", "/rest/v1/system/configs/authentication.targettoken.enabled", {"value": True})
+        assert status in (200, 204), answer
+        self.headers = {"Authorization": f"TargetToken {cloud.api('GET', f'/rest/v1/targets/{name}')[1]['securityToken']}"}
+
+    def get(self, url):
+        status, answer = http_json("GET", url, headers=self.headers)
+        assert status == 200, (url, status, answer)
+        return answer
+
+    def poll(self):
+        return self.get(f"http://127.0.0.1:{self.cloud.http_port}/DEFAULT/controller/v1/{self.name}")["_links"].get("deploymentBase")
+
+    def update(self, result):
+        """Takes the update that waits; its artifact's bytes."""
+        link = wait_until(self.poll, 20, f"an update for {self.name}")["href"]
+        base = self.get(link)
+        artifact = base["deployment"]["chunks"][0]["artifacts"][0]
+        links = artifact["_links"]
+        data = self.get((links.get("download-http") or links["download"])["href"])
+        status, answer = http_json("POST", f"{link.split('?')[0]}/feedback", {
+            "id": base["id"], "status": {"execution": "closed", "result": {"finished": result}}}, self.headers)
+        assert status in (200, 204), answer
+        return base["deployment"]["chunks"][0], data
+
+
+def test_the_update_server_itself_takes_the_updates(driveline):
+    driveline.recorder = None
+    car = Device(driveline, "car-1")
+    repository = Repository(driveline, "demo", "c", "--target-filter", "controllerid==car*")
+    show = lambda n: json.loads(driveline.verb("pipeline", "show", n, "--output", "json").stdout)
+
+    def ended(number):
+        wait_until(lambda: show(number)["state"] not in ("queued", "running"), 60, f"run {number}")
+        return show(number)
+
+    repository.push({"manifest.xml": manifest("1.0.0"), "main.c": C_MAIN})
+    run = ended(1)
+    assert run["state"] == "succeeded", run["cause"]
+    chunk, data = car.update("success")
+    assert (chunk["name"], chunk["version"]) == ("car", "1.0.0")
+    assert hashlib.sha256(data).hexdigest() == run["artifacts"][0]["sha256"]
+    wait_until(lambda: show(1)["deployment"]["state"] == "finished", 30, "the rollout's end")
+    assert (show(1)["deployment"]["finished"], show(1)["deployment"]["failed"]) == (1, 0)
+
+    repository.push({"main.c": C_MAIN + "\n\n"})
+    assert "version 1.0.0 of 'car' exists already" in ended(2)["cause"]
+    repository.push({"manifest.xml": manifest("1.1.0"), "main.c": C_MAIN.replace("hello", "bye")})
+    assert ended(3)["state"] == "succeeded", ended(3)["cause"]
+    car.update("failure")
+    wait_until(lambda: show(3)["deployment"]["failed"] == 1, 30, "the failure in the deployment")
+
+    driveline.verb("pipeline", "retry", 3)  # the same commit: same module, same set, another rollout
+    assert ended(4)["state"] == "succeeded", ended(4)["cause"]
+    assert ended(4)["deployment"]["set_id"] == ended(3)["deployment"]["set_id"]
+    car.update("success")
+
+
+def test_the_update_server_itself_takes_an_assignment(driveline):
+    driveline.recorder = None
+    car = Device(driveline, "car-7")
+    repository = Repository(driveline, "py", "python", "--deploy", "assignment", "--target-filter", "controllerid==car-7")
+    repository.push({"manifest.xml": manifest(language="python"), "main.py": "print(1)\n"})
+    show = lambda: json.loads(driveline.verb("pipeline", "show", 1, "--output", "json").stdout)
+    wait_until(lambda: show()["state"] not in ("queued", "running"), 60, "run 1")
+    assert show()["state"] == "succeeded", show()["cause"]
+    car.update("success")
+    wait_until(lambda: show()["deployment"]["state"] == "finished", 30, "the assignment's end")
