@@ -21,6 +21,8 @@ const app = {
   page: null,
   connected: null,
   events: null,
+  signalsMet: new Set(), // that the store didn't know when a page was built: see CarPage
+  reload: () => route(false),
   fail(error) {
     lost.hidden = false;
     setText(lost, `That did not work: ${error.message}`);

@@ -7,7 +7,7 @@ import { h, fill, setText, badge } from '/dom.js';
 import { age, clock, duration, number, stamp } from '/format.js';
 import { get, server } from '/net.js';
 import { subsystemsFor, columnsOf } from '/signals.js';
-import { Table } from '/data.js';
+import { Table, columnNames } from '/data.js';
 import { Strip } from '/chart.js';
 import { View, Timeline, markerText } from '/timeline.js';
 import { EffectPanel } from '/effect.js';
@@ -17,6 +17,8 @@ const DEFAULT_WINDOW = 300;
 const TABLE_ROWS = 40;
 const ONLINE_MS = 10000;
 const STALE_MS = 300000;
+// The store has a message's new table or column by then.
+const NEW_SIGNAL_MS = 1500;
 
 export class CarPage {
   constructor(device, params, app) {
@@ -50,6 +52,7 @@ export class CarPage {
     clearInterval(this.timer);
     clearTimeout(this.updatesTimer);
     clearTimeout(this.gapTimer);
+    clearTimeout(this.newsTimer);
     this.observer?.disconnect();
     this.resizer?.disconnect();
     for (const strip of this.strips) strip.destroy();
@@ -98,7 +101,7 @@ export class CarPage {
   }
 
   buildCards() {
-    this.subsystems = subsystemsFor(this.info.stored?.tables || {});
+    this.subsystems = subsystemsFor(this.info.stored?.tables || {}, this.info.stored?.last || {});
     this.observer = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: '120px' });
     this.cards = this.subsystems.map((s) => {
       this.tables[s.table] = new Table(columnsOf(s));
@@ -217,6 +220,7 @@ export class CarPage {
     const skew = time - server.now();
     this.view.skew = Math.abs(skew) > 3000 ? Math.max(this.view.skew, skew) : 0;
     this.info.version = message.SoftwareVersion || this.info.version;
+    this.lookForNewSignals(message);
     if (this.wentQuiet) this.goLive();
     for (const [name, table] of Object.entries(this.tables)) {
       if (message[name]) table.append(time, message[name]);
@@ -224,6 +228,18 @@ export class CarPage {
     this.view.first ??= time;
     this.drawSoon();
     if (this.gapOpen) this.updatesSoon();
+  }
+
+  // New software may bring a new subsystem or signal: the page is built anew with it, once for each.
+  lookForNewSignals(message) {
+    if (message.SoftwareVersion === this.lookedAt) return;
+    this.lookedAt = message.SoftwareVersion;
+    const news = Object.entries(message).filter(([, value]) => value !== null && typeof value === 'object')
+      .flatMap(([name, object]) => columnNames(object).filter((c) => !this.tables[name]?.index.has(c)).map((c) => `${this.device}/${name}.${c}`))
+      .filter((key) => !this.app.signalsMet.has(key));
+    if (!news.length) return;
+    for (const key of news) this.app.signalsMet.add(key);
+    this.newsTimer = setTimeout(() => this.app.reload(), NEW_SIGNAL_MS);
   }
 
   onUpdate(message) {

@@ -11,6 +11,14 @@ function member(object, path) {
   return typeof value === 'number' ? value : null;
 }
 
+// The columns of a subsystem's object, as the store names them.
+export function columnNames(object, prefix = '') {
+  return Object.entries(object).flatMap(([key, value]) => {
+    if (value !== null && typeof value === 'object') return columnNames(value, `${prefix}${key}.`);
+    return typeof value === 'number' || typeof value === 'boolean' ? [`${prefix}${key}`] : [];
+  });
+}
+
 export class Table {
   constructor(columns) {
     this.columns = columns;

@@ -72,8 +72,9 @@ function unknownStrips(columns) {
 }
 
 // The subsystems of a car: the known ones in their order with what else their tables hold, then the
-// others. `tables` is {name: [{name, type}]} of the store; before it has any, the known ones.
-export function subsystemsFor(tables) {
+// others. `tables` is {name: [{name, type}]} of the store, which has all cars' tables, and `last` this
+// car's newest rows; before there are any, the known subsystems.
+export function subsystemsFor(tables, last) {
   const result = [];
   for (const known of SUBSYSTEMS) {
     const columns = tables[known.table];
@@ -88,7 +89,7 @@ export function subsystemsFor(tables) {
     result.push({ ...known, strips: strips.concat(unknownStrips(columns.filter((c) => !named.has(c.name)))) });
   }
   for (const [table, columns] of Object.entries(tables)) {
-    if (NOT_SIGNALS.has(table) || SUBSYSTEMS.some((s) => s.table === table) || !columns.length) continue;
+    if (NOT_SIGNALS.has(table) || SUBSYSTEMS.some((s) => s.table === table) || !columns.length || !(table in last)) continue;
     result.push({ table, title: table.replace(/([a-z])([A-Z])/g, '$1 $2'), strips: unknownStrips(columns) });
   }
   return result;
