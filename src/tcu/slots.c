@@ -110,10 +110,13 @@ static int check_program(const char *dir, const char *program, struct err *err)
 {
         if (!strchr(program, '/'))
                 return 0; /* the system's, by PATH */
+        if (program[0] == '/')
+                return access(program, X_OK)
+                               ? err_errno(err, -errno, "manifest: run_command needs '%s'", program)
+                               : 0;
         CLEAN_MEM char *path = fs_join(dir, program);
         struct stat st;
-        if (!path || program[0] == '/' || strstr(program, "..") || lstat(path, &st) ||
-                !S_ISREG(st.st_mode))
+        if (!path || strstr(program, "..") || lstat(path, &st) || !S_ISREG(st.st_mode))
                 return err_set(err, -ENOENT,
                         "manifest: run_command names '%s', which the package doesn't have",
                         program);
