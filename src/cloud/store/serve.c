@@ -184,6 +184,8 @@ static void on_retain(evutil_socket_t fd, short what, void *arg)
                 else if (r == STORE_MORE_TO_DELETE)
                         next_ms = RETAIN_PAUSE_MS;
         }
+        if (store_tune(s->store, &err))
+                log_warning("cannot count the store's rows: %s", err.text);
         arm(s->retain, next_ms);
 }
 

@@ -86,6 +86,7 @@ struct store {
         size_t n_kinds;
         sqlite3_stmt *statements[ST_N];
         int64_t next_id, last_tick_ms, dead_letters;
+        int64_t tuned_id; /* `next_id` at the last store_tune() */
         uint64_t offset;
         bool in_batch, is_stale;
 };

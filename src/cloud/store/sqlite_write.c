@@ -616,3 +616,14 @@ int store_expire(struct store *s, int64_t before_ms, struct err *err)
         r = store_commit(s, s->offset, err);
         return r ? r : old.step && old.step < old.cut ? STORE_MORE_TO_DELETE : 0;
 }
+
+int store_tune(struct store *s, struct err *err)
+{
+        if (s->next_id < 2 * s->tuned_id || s->next_id <= 1)
+                return 0;
+        /* A sample is enough to tell a table with a row a second from one with a row a month. */
+        int r = db_exec(s->db, "PRAGMA analysis_limit=200; ANALYZE", err);
+        if (!r)
+                s->tuned_id = s->next_id;
+        return r;
+}

@@ -181,3 +181,6 @@ void store_rollback(struct store *s);
 /* Deletes a few thousand messages that were received before `before_ms`, if there are; in its own
  * transaction, short enough to be called between batches. */
 int store_expire(struct store *s, int64_t before_ms, struct err *err);
+/* Counts what is in the tables, so that SQL over them is planned well; does nothing until there is
+ * twice as much as the last time. */
+int store_tune(struct store *s, struct err *err);

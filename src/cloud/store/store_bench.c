@@ -12,6 +12,8 @@
 #include "base/cli.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
+#include "cloud/store/bench_live.h"
 #include "cloud/store/ingest.h"
 
 #include <inttypes.h>
@@ -20,7 +22,7 @@
 #include <sys/stat.h>
 
 struct bench {
-        int devices, messages, batch;
+        int devices, messages, batch, rate, seconds;
         const char *dir;
         char *stream_dir, *store_path;
 };
@@ -227,13 +229,20 @@ static int run(struct bench *bench, struct err *err)
                         (double)file_bytes(bench->store_path) / bench->messages);
         if (!r)
                 r = ask(bench, err);
+        CLEAN_MEM char *live_dir = fs_join(bench->dir, "live");
+        struct bench_live live = {live_dir, bench->rate, bench->seconds, bench->devices, compose};
+        if (!r && live_dir)
+                r = bench_live(&live, err);
         (void)fs_remove_tree(bench->dir, NULL);
         return r;
 }
 
 int main(int argc, char **argv)
 {
-        struct bench bench = {.devices = 100,
+        log_setup("store_bench", LOG_LEVEL_WARNING);
+        struct bench bench = {.rate = 5000,
+                .seconds = 5,
+                .devices = 100,
                 .messages = 100000,
                 .batch = 1000,
                 .dir = "/tmp/driveline-store-bench"};
@@ -241,6 +250,8 @@ int main(int argc, char **argv)
                 {"devices", 0, CLI_INT, &bench.devices, "N", "cars"},
                 {"messages", 0, CLI_INT, &bench.messages, "N", "messages of all cars together"},
                 {"batch", 0, CLI_INT, &bench.batch, "N", "messages a commit"},
+                {"rate", 0, CLI_INT, &bench.rate, "N", "messages a second for the role"},
+                {"seconds", 0, CLI_INT, &bench.seconds, "N", "how long"},
                 {"dir", 0, CLI_TEXT, &bench.dir, "DIR", "folder to work in; it is removed first"},
                 {0},
         };
