@@ -39,7 +39,7 @@ export class FleetPage {
         h('option', { value, selected: value === this.query.sort }, label)));
     return h('div', { class: 'filters', role: 'search' },
       h('div', { class: 'filter-fields' }, h('label', { for: 'search', class: 'sr' }, 'Search'), this.search,
-        h('label', { for: 'sort' }, 'Sort by'), sort),
+        h('span', { class: 'pair' }, h('label', { for: 'sort' }, 'Sort by'), sort)),
       h('div', { class: 'chips-row', role: 'group', 'aria-label': 'Show cars that are' }, this.chips));
   }
 

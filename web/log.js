@@ -41,8 +41,8 @@ export class LogPage {
 
   buildFilter() {
     const parts = [...new Set([...this.lines.map((l) => l.part), ...(this.filter.part ? [this.filter.part] : [])])].sort();
-    const pick = (id, label, values, key) => [h('label', { for: id }, label), h('select', { id, onchange: (e) => this.change(key, e.target.value) },
-      values.map(([value, text]) => h('option', { value, selected: value === this.filter[key] }, text)))];
+    const pick = (id, label, values, key) => h('span', { class: 'pair' }, h('label', { for: id }, label), h('select', { id, onchange: (e) => this.change(key, e.target.value) },
+      values.map(([value, text]) => h('option', { value, selected: value === this.filter[key] }, text))));
     return h('div', { class: 'filters' }, h('div', { class: 'filter-fields' },
       pick('part', 'Part', [['', 'All'], ...parts.map((p) => [p, p])], 'part'),
       pick('level', 'Level', [['debug', 'All'], ['info', 'Info and worse'], ['warning', 'Warnings and errors'], ['error', 'Errors']], 'level'),

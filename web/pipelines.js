@@ -75,8 +75,8 @@ export class RunPage {
     this.top = h('div', { class: 'stack' });
     this.why = h('p', { class: 'why' });
     this.log = h('ol', { class: 'log plain', tabindex: '0', 'aria-label': 'Log of the stage' });
-    fill(main, h('div', { class: 'head' }, h('h1', {}, `Run ${this.id}`)), this.top,
-      h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', {}, this.stage ? `Log of ${this.stage}` : 'Log')), this.why, this.log));
+    fill(main, h('div', { class: 'head' }, h('h1', {}, `Run ${this.id}`)), h('div', { class: 'stack' }, this.top,
+      h('section', { class: 'card' }, h('div', { class: 'card-head' }, h('h2', {}, this.stage ? `Log of ${this.stage}` : 'Log')), this.log)));
     await this.load();
     this.app.events.listen({ feeds: 'pipelines' }, { pipelines: () => this.load().catch((e) => this.app.fail(e)), reset: () => {} });
     this.timer = setInterval(() => this.tick(), 1000);
@@ -89,10 +89,10 @@ export class RunPage {
   async load() {
     const { run, why, log } = await get('run', { run: this.id, stage: this.stage });
     this.run = run;
-    fill(this.top, runCard(run), run.artifacts?.length ? h('section', { class: 'card' },
+    setText(this.why, why);
+    fill(this.top, runCard(run), why ? h('section', { class: 'card', 'aria-label': 'Why' }, this.why) : null, run.artifacts?.length ? h('section', { class: 'card' },
       h('div', { class: 'card-head' }, h('h2', {}, 'Artifacts')), h('div', { class: 'scroll' }, h('table', { class: 'compact' }, h('tbody', {}, run.artifacts.map((a) =>
         h('tr', {}, h('th', { scope: 'row' }, a.name), h('td', { class: 'num' }, bytes(a.size)), h('td', {}, h('code', { class: 'hash' }, a.sha256)))))))) : null);
-    setText(this.why, why);
     fill(this.log, log.length ? log.map((l) => h('li', {}, l.text)) : h('li', { class: 'note' }, 'This stage has no log.'));
   }
 

@@ -265,7 +265,7 @@ def test_a_seventh_subsystem_gets_its_own_charts(page, scene):
     page.open("/car/VIN-PAGE-7")
     page.wait("page.strips.some((s) => s.graph)")
     assert "Tyres" not in page.text(".charts")
-    other.version = "3.0.0"
+    other.version = "4.0.0"
     for _ in range(5):
         other.send(now_ms(), "telemetry", {"Tyres": {f"Tyre{i}": {"Pressure": 2.4 + i / 10, "Flat": i == 2} for i in range(1, 5)}})
     page.wait_text(".charts", "Tyres", 10)
@@ -380,6 +380,9 @@ def test_each_view_fits_a_phone_and_is_quiet(page, scene, tmp_path, view):
             wait_until(lambda: "Loading" not in (page.text("main") or "Loading"), 10, "the view")
         wide = page.js("return [document.documentElement.scrollWidth, innerWidth]")
         assert wide[0] <= wide[1], f"{view} scrolls sideways: {wide}"
+        cut = page.js("return [...document.querySelectorAll('.card, .head, .tools')]"
+                      ".filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.className)")
+        assert cut == [], f"{view} is cut off on the right"
         shot(page, tmp_path, f"{name}-{size[0]}{'-dark' if dark else ''}")
     assert page.complaints() == []
     outside = [u for u in page.requests() if not u.startswith((scene.base, "about:", "data:"))]
