@@ -19,6 +19,8 @@ const ONLINE_MS = 10000;
 const STALE_MS = 300000;
 // The store has a message's new table or column by then.
 const NEW_SIGNAL_MS = 1500;
+// How often the update server's view of the car is looked at while nothing happens.
+const ASK_MS = 5000;
 
 export class CarPage {
   constructor(device, params, app) {
@@ -73,7 +75,7 @@ export class CarPage {
     fill(this.main, this.buildHead(),
       h('div', { class: 'car' },
         h('div', { class: 'car-charts' }, h('div', { class: 'sticky' }, this.buildTools(), this.timeline.ruler), this.charts),
-        h('aside', { class: 'car-side', 'aria-label': 'Updates and messages' }, this.effect.node, this.buildUpdates(), this.buildMessage())));
+        h('aside', { class: 'car-side', 'aria-label': 'Updates and messages' }, this.effect.node, this.buildUpdates(), this.buildServer(), this.buildMessage())));
     this.resizer = new ResizeObserver(() => this.resized());
     this.resizer.observe(this.charts);
   }
@@ -127,6 +129,26 @@ export class CarPage {
     this.updates = h('ol', { class: 'updates' });
     return h('section', { class: 'card', 'aria-labelledby': 'updates-title' },
       h('div', { class: 'card-head' }, h('h2', { id: 'updates-title' }, 'Updates')), this.updates);
+  }
+
+  // What the update server has to say: why the car waits, and what the car reported for each action.
+  buildServer() {
+    this.server = h('div');
+    this.showServer();
+    return h('section', { class: 'card', 'aria-labelledby': 'server-title' },
+      h('div', { class: 'card-head' }, h('h2', { id: 'server-title' }, 'Update server')), this.server);
+  }
+
+  showServer() {
+    const s = this.info.server;
+    if (!s) {
+      fill(this.server, h('p', { class: 'note pad' }, 'This car has not asked the update server so far.'));
+      return;
+    }
+    fill(this.server, s.why ? h('p', { class: 'why' }, s.why.trim()) : null, h('ol', { class: 'updates' }, s.actions.map((a) => h('li', {},
+      h('div', { class: 'update-line' }, badge(a.status), h('b', {}, `${a.distributionSet} ${a.to}`), h('span', { class: 'note grow' }, `action ${a.id}`)),
+      h('details', {}, h('summary', {}, `${a.messages.length} reports, since ${stamp(a.createdAt)}`),
+        h('ol', { class: 'steps' }, a.messages.map((m) => h('li', {}, h('time', {}, clock(m.at, true)), ` ${m.type}: ${m.text}`))))))));
   }
 
   buildMessage() {
@@ -187,11 +209,23 @@ export class CarPage {
   }
 
   async loadUpdates() {
-    const { updates } = await get('updates', { device: this.device });
-    if (!this.alive) return;
+    const [{ updates }] = await Promise.all([get('updates', { device: this.device }), this.loadServer()]);
+    const key = JSON.stringify(updates);
+    if (!this.alive || key === this.updatesKey) return;
+    this.updatesKey = key;
     this.markers = updates;
     this.timeline.setMarkers(updates);
     this.showUpdates();
+  }
+
+  async loadServer() {
+    this.askedAt = Date.now();
+    const { server: told, assigned, update } = await get('device', { device: this.device });
+    const key = JSON.stringify(told);
+    Object.assign(this.info, { server: told, assigned, update });
+    if (!this.alive || key === this.serverKey) return;
+    this.serverKey = key;
+    this.showServer();
   }
 
   listen() {
@@ -448,6 +482,7 @@ export class CarPage {
     if (Date.now() - (this.drawnAt || 0) > 900 && this.view.live) this.drawSoon();
     else this.drawHead();
     const tables = Object.values(this.tables);
+    if (this.app.connected && Date.now() - this.askedAt > ASK_MS) this.loadServer().catch(() => {});
     this.effect.show(this.markers, this.firstTime(), this.view.now()).catch(() => {});
     for (const card of this.cards) if (!card.holder.hidden && this.view.cursor === null) this.fillTable(card);
     // A long window is thinned out: let the server do it again once live rows have piled up.

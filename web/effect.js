@@ -68,9 +68,9 @@ const ROWS = [
 function change(a, b, digits) {
   if (a === null || b === null) return '–';
   const d = b - a;
-  const sign = d > 0 ? '+' : '';
-  const share = Math.abs(a) > 1e-6 ? `${sign}${number(d / Math.abs(a) * 100, 0)} %` : '';
-  return [h('b', {}, share), h('span', { class: 'unit block' }, `${sign}${number(d, digits)}`)];
+  const signed = (v, n) => (Number(v.toFixed(n)) > 0 ? `+${number(v, n)}` : number(v, n));
+  return [h('b', {}, Math.abs(a) > 1e-6 ? `${signed(d / Math.abs(a) * 100, 0)} %` : ''),
+    h('span', { class: 'unit block' }, signed(d, digits))];
 }
 
 export class EffectPanel {

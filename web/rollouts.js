@@ -28,7 +28,7 @@ function bar(counts, total, group) {
   };
   const words = PARTS.filter(([key]) => counts[key]).map(([key, word]) => `${counts[key]} ${word}`).join(', ') || 'no cars';
   return h('div', { class: 'bar', role: 'img', 'aria-label': `${words} of ${total}` }, parts,
-    group ? [threshold(group.success_threshold, 'success'), threshold(group.error_threshold, 'error')] : null);
+    group ? [threshold(Number(group.successThreshold), 'success'), threshold(Number(group.errorThreshold), 'error')] : null);
 }
 
 function counts(c) {
@@ -37,20 +37,20 @@ function counts(c) {
 }
 
 function groupLane(g) {
-  const rules = [g.success_threshold ? `next group at ${g.success_threshold} % finished` : '',
-    g.error_threshold ? `stop at ${g.error_threshold} % failed` : ''].filter(Boolean).join(', ');
+  const rules = [g.successThreshold ? `next group at ${g.successThreshold} % finished` : '',
+    g.errorThreshold ? `stop at ${g.errorThreshold} % failed` : ''].filter(Boolean).join(', ');
   return h('li', { class: 'lane' },
-    h('div', { class: 'lane-name' }, h('b', {}, g.name), badge(g.state)),
-    bar(g.counts, g.total, g),
+    h('div', { class: 'lane-name' }, h('b', {}, g.name), badge(g.status)),
+    bar(g.counts, g.totalTargets, g),
     h('div', { class: 'lane-counts' }, counts(g.counts), h('span', { class: 'note' }, rules)));
 }
 
 function card(r) {
   return h('section', { class: 'card rollout', 'aria-label': `Rollout ${r.name}` },
-    h('div', { class: 'card-head' }, h('h2', {}, r.name), badge(r.state), h('span', { class: 'note grow' }, `${r.set} ${r.version} · ${stamp(r.created)}`)),
-    h('div', { class: 'lane total' }, h('div', { class: 'lane-name' }, h('b', {}, 'All'), h('span', { class: 'note' }, r.total === 1 ? '1 car' : `${r.total} cars`)),
-      bar(r.counts, r.total, null), h('div', { class: 'lane-counts' }, counts(r.counts))),
-    r.groups.length > 1 || r.groups[0] ? h('ol', { class: 'lanes-list' }, r.groups.map(groupLane)) : null,
+    h('div', { class: 'card-head' }, h('h2', {}, r.name), badge(r.status), h('span', { class: 'note grow' }, `${r.distributionSet} ${r.version} · ${stamp(r.createdAt)}`)),
+    h('div', { class: 'lane total' }, h('div', { class: 'lane-name' }, h('b', {}, 'All'), h('span', { class: 'note' }, r.totalTargets === 1 ? '1 car' : `${r.totalTargets} cars`)),
+      bar(r.counts, r.totalTargets, null), h('div', { class: 'lane-counts' }, counts(r.counts))),
+    r.groups.length ? h('ol', { class: 'lanes-list' }, r.groups.map(groupLane)) : null,
     r.why ? h('p', { class: 'why' }, h('b', {}, 'Why: '), r.why) : null);
 }
 

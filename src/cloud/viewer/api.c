@@ -7,7 +7,6 @@
 #include "cloud/config/config.h"
 #include "cloud/stream/stream.h"
 #include "cloud/viewer/series_query.h"
-#include "cloud/viewer/source_ota.h"
 #include "cloud/viewer/source_pipeline.h"
 #include "cloud/viewer/sse.h"
 
@@ -112,7 +111,7 @@ static void get_device(struct api *a, struct http_exchange *x)
         }
         if (source_store_device(a->store, name, &stored, &err) < 0)
                 return refuse(x, &err);
-        json_t *ota = source_ota_device(a->config, name, &err);
+        json_t *ota = source_ota_device(a->ota, name, &err);
         if (!ota)
                 return refuse(x, &err);
         json_t *o = fleet_device_json(d, clock_now_ms());
@@ -160,7 +159,7 @@ static void get_updates(struct api *a, struct http_exchange *x)
 static void get_rollouts(struct api *a, struct http_exchange *x)
 {
         struct err err = ERR_INIT;
-        answer_or_refuse(x, source_ota_rollouts(a->config, &err), &err);
+        answer_or_refuse(x, source_ota_rollouts(a->ota, &err), &err);
 }
 
 static void get_pipelines(struct api *a, struct http_exchange *x)

@@ -8,6 +8,7 @@
 #include "cloud/viewer/fleet.h"
 #include "cloud/viewer/live.h"
 #include "cloud/viewer/source_log.h"
+#include "cloud/viewer/source_ota.h"
 #include "cloud/viewer/source_store.h"
 
 struct cloud_config;
@@ -19,6 +20,7 @@ struct api {
         struct live *live;
         struct source_store *store;
         struct source_log *log;
+        struct source_ota *ota;
         char *stream_dir;
 };
 

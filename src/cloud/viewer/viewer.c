@@ -10,7 +10,6 @@
 #include "cloud/viewer/api.h"
 #include "cloud/viewer/asset.h"
 #include "cloud/viewer/host.h"
-#include "cloud/viewer/source_ota.h"
 #include "cloud/viewer/source_pipeline.h"
 
 #include <errno.h>
@@ -20,6 +19,8 @@
 
 #define N_FEEDS 3
 #define REFILL_MS 1000
+/* All targets are read at once, so with very many of them it is done less often: 2 % of the time. */
+#define TARGETS_REST 50
 
 struct viewer {
         const struct cloud_config *config;
@@ -28,6 +29,7 @@ struct viewer {
         struct event *signals[2];
         struct event *refill; /* timer: looks whether store and update server know more devices */
         uint64_t targets_generation;
+        int64_t targets_at; /* monotonic ms from when on they may be read again */
         bool has_history; /* the store has told all that was before our tail of the stream */
         struct live_feed feeds[N_FEEDS];
         struct api api;
@@ -75,13 +77,13 @@ static void handle(void *arg, struct http_exchange *x)
 
 static uint64_t rollouts_generation(void *arg)
 {
-        return source_ota_generation(((struct viewer *)arg)->config);
+        return source_ota_generation(((struct viewer *)arg)->api.ota);
 }
 
 static json_t *rollouts_read(void *arg)
 {
         struct err err = ERR_INIT;
-        json_t *rollouts = source_ota_rollouts(((struct viewer *)arg)->config, &err);
+        json_t *rollouts = source_ota_rollouts(((struct viewer *)arg)->api.ota, &err);
         if (!rollouts)
                 log_warning("cannot read the rollouts: %s", err.text);
         return rollouts;
@@ -147,12 +149,14 @@ static void on_refill(evutil_socket_t fd, short what, void *arg)
         struct err err = ERR_INIT;
         if (!v->has_history)
                 fill_from_store(v);
-        uint64_t generation = source_ota_generation(v->config);
-        if (generation == v->targets_generation)
+        int64_t began = clock_mono_ms();
+        uint64_t generation = source_ota_generation(v->api.ota);
+        if (generation == v->targets_generation || began < v->targets_at)
                 return;
         v->targets_generation = generation;
-        if (source_ota_fill_fleet(v->config, v->api.fleet, &err) < 0)
+        if (source_ota_fill_fleet(v->api.ota, v->api.fleet, &err) < 0)
                 log_warning("cannot read the update server's targets: %s", err.text);
+        v->targets_at = clock_mono_ms() + (clock_mono_ms() - began) * TARGETS_REST;
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -187,7 +191,8 @@ static int set_up_sources(struct viewer *v, struct err *err)
         if (!a->stream_dir || fleet_new(&a->fleet) < 0)
                 return err_set(err, -ENOMEM, "out of memory");
         int r = source_store_new(v->config, &a->store, err);
-        if (r < 0 || (r = source_log_new(v->config, &a->log, err)) < 0)
+        if (r < 0 || (r = source_log_new(v->config, &a->log, err)) < 0 ||
+                (r = source_ota_new(v->config, &a->ota, err)) < 0)
                 return r;
         set_up_feeds(v);
         struct live_options options = {.base = v->base,
@@ -217,6 +222,7 @@ static void viewer_fini(struct viewer *v)
         http_server_free(v->server);
         source_store_free(v->api.store);
         source_log_free(v->api.log);
+        source_ota_free(v->api.ota);
         fleet_free(v->api.fleet);
         free(v->api.stream_dir);
         for (int i = 0; i < 2; i++) {
