@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The Driveline authors */
+#pragma once
+/*
+ * Who may call the Management API and do what.
+ *
+ * A user has a name, a password, a tenant and a list of authorities: role names (with or without
+ * ROLE_) and single permissions. The list is shown as configured; what it implies is a set of bits.
+ * A tenant administrator holds them all.
+ */
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum permission_entity {
+        ENTITY_TARGET,
+        ENTITY_TARGET_TYPE,
+        ENTITY_SET,
+        ENTITY_SET_TYPE,
+        ENTITY_MODULE,
+        ENTITY_MODULE_TYPE,
+        ENTITY_ROLLOUT,
+        ENTITY_CONFIGURATION,
+};
+enum permission_verb { VERB_CREATE, VERB_READ, VERB_UPDATE, VERB_DELETE };
+#define PERMIT(verb, entity) (UINT64_C(1) << ((int)(entity)*4 + (int)(verb)))
+#define CREATE(e) PERMIT(VERB_CREATE, ENTITY_##e)
+#define READ(e) PERMIT(VERB_READ, ENTITY_##e)
+#define UPDATE(e) PERMIT(VERB_UPDATE, ENTITY_##e)
+#define DELETE(e) PERMIT(VERB_DELETE, ENTITY_##e)
+#define PERMIT_TARGET_TOKEN (UINT64_C(1) << 40)
+#define PERMIT_GATEWAY_TOKEN (UINT64_C(1) << 41)
+#define PERMIT_DOWNLOAD (UINT64_C(1) << 42)
+#define PERMIT_APPROVE (UINT64_C(1) << 43)
+#define PERMIT_HANDLE (UINT64_C(1) << 44)
+#define PERMIT_ALL ((UINT64_C(1) << 45) - 1)
+
+struct user {
+        char *name, *password, *tenant;
+        char **authorities; /* as userinfo shows them */
+        size_t n_authorities;
+        uint64_t permissions;
+        bool may_approve_plainly; /* APPROVE_ROLLOUT by itself, not by a role */
+};
+
+/* Reads `NAME:PASSWORD:TENANT:ROLES`, ROLES comma-separated or empty. An unknown role is an error.
+ */
+int user_parse(const char *text, struct user *ret_user, struct err *err);
+int user_set(struct user *u, const char *name, const char *password, const char *tenant,
+        const char *roles, struct err *err);
+void user_fini(struct user *u);
+/* The user of an Authorization header (Basic); NULL if it names none or the password is wrong. */
+const struct user *user_of_header(const struct user *users, size_t n, const char *authorization);
+/* Same time for every wrong guess of the same length. */
+bool secret_equals(const char *a, const char *b);

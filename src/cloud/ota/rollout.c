@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The Driveline authors */
+#include "cloud/ota/rollout.h"
+
+#include "base/log.h"
+#include "cloud/ota/deploy.h"
+#include "cloud/ota/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const rollout_status_words[] = {"creating", "ready", "paused", "starting", "stopped",
+        "running", "finished", "deleting", "deleted", "waiting_for_approval", "approval_denied",
+        "stopping", NULL};
+const char *const group_status_words[] = {
+        "ready", "scheduled", "finished", "error", "running", "creating", NULL};
+const char *const success_action_words[] = {"NEXTGROUP", "PAUSE", NULL};
+const char *const error_action_words[] = {"PAUSE", NULL};
+const char *const condition_words[] = {"THRESHOLD", NULL};
+
+/* ── rows ── */
+
+static int64_t int_or(struct sql_rows *r, int column, int64_t fallback)
+{
+        return sql_col_is_null(r, column) ? fallback : sql_col_int(r, column);
+}
+
+void rollout_read(struct sql_rows *r, struct rollout *ret)
+{
+        *ret = (struct rollout){
+                .id = sql_col_int(r, 0),
+                .ds = sql_col_int(r, 1),
+                .name = sql_col_text(r, 2),
+                .description = sql_col_text(r, 3),
+                .query = sql_col_text(r, 4),
+                .status = (enum rollout_status)sql_col_int(r, 5),
+                .type = (enum action_type)sql_col_int(r, 6),
+                .forced_time = sql_col_int(r, 7),
+                .start_at = int_or(r, 8, -1),
+                .weight = sql_col_int(r, 9),
+                .is_dynamic = sql_col_int(r, 10),
+                .is_deleted = sql_col_int(r, 11),
+                .is_self_approved = sql_col_int(r, 12),
+                .dynamic_suffix = sql_col_text(r, 13),
+                .dynamic_count = sql_col_int(r, 14),
+                .confirm = (int)int_or(r, 15, -1),
+                .created_before = sql_col_int(r, 16),
+                .total_targets = sql_col_int(r, 17),
+                .filled_at = sql_col_int(r, 18),
+                .approval_remark = sql_col_text(r, 19),
+                .decided_by = sql_col_text(r, 20),
+                .started_by = sql_col_text(r, 21),
+                .created_by = sql_col_text(r, 22),
+        };
+}
+
+bool rollout_find(struct tx *tx, int64_t id, struct rollout *ret)
+{
+        CLEAN_ROWS struct sql_rows r = sql_open(tx,
+                "SELECT " ROLLOUT_COLUMNS " FROM rollout r WHERE r.tenant=? AND r.id=?",
+                SQL_I(tx->tenant), SQL_I(id));
+        if (!sql_next(&r))
+                return false;
+        rollout_read(&r, ret);
+        return true;
+}
+
+int rollout_require(struct tx *tx, int64_t id, struct rollout *ret)
+{
+        return rollout_find(tx, id, ret) ? 0 : tx_not_found(tx, "Rollout", id);
+}
+
+void group_read(struct sql_rows *r, struct group *ret)
+{
+        *ret = (struct group){
+                .id = sql_col_int(r, 0),
+                .rollout = sql_col_int(r, 1),
+                .name = sql_col_text(r, 2),
+                .description = sql_col_text(r, 3),
+                .query = sql_col_text(r, 4),
+                .status = (enum group_status)sql_col_int(r, 5),
+                .percentage = sql_col_real(r, 6),
+                .success_condition = sql_col_text(r, 7),
+                .success_expression = sql_col_text(r, 8),
+                .success_action = (enum group_action)sql_col_int(r, 9),
+                .error_condition = sql_col_text(r, 10),
+                .error_expression = sql_col_text(r, 11),
+                .confirm = (int)int_or(r, 12, -1),
+                .is_dynamic = sql_col_int(r, 13),
+                .total_targets = sql_col_int(r, 14),
+                .has_fired = sql_col_int(r, 15),
+        };
+}
+
+void rollout_set_status(struct tx *tx, struct rollout *r, enum rollout_status status)
+{
+        r->status = status;
+        sql_run(tx, "UPDATE rollout SET status=?, modified_by=?, modified_at=? WHERE id=?",
+                SQL_I(status), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id));
+        log_info(
+                "rollout %lld '%s' is %s", (long long)r->id, r->name, rollout_status_words[status]);
+}
+
+static void group_set_status(struct tx *tx, int64_t group, enum group_status status)
+{
+        sql_run(tx, "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE id=?",
+                SQL_I(status), SQL_T(tx->user), SQL_I(tx->now), SQL_I(group));
+}
+
+static void all_groups(struct tx *tx, const struct rollout *r, enum group_status status)
+{
+        sql_run(tx,
+                "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE rollout=?",
+                SQL_I(status), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id));
+}
+
+/* The first group in a state, after the group `after`. */
+static bool find_group(struct tx *tx, const struct rollout *r, enum group_status status,
+        int64_t after, struct group *ret)
+{
+        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
+                "SELECT " GROUP_COLUMNS
+                " FROM rollout_group g WHERE g.rollout=? AND g.status=? AND g.id>?"
+                " ORDER BY g.id LIMIT 1",
+                SQL_I(r->id), SQL_I(status), SQL_I(after));
+        if (!sql_next(&rows))
+                return false;
+        group_read(&rows, ret);
+        return true;
+}
+
+/* ── counting ── */
+
+static void count_one(
+        const struct rollout *r, enum action_status status, int64_t n, struct rollout_counts *c)
+{
+        c->total += n;
+        switch (status) {
+        case ACTION_SCHEDULED:
+                c->scheduled += n;
+                break;
+        case ACTION_ERROR:
+                c->error += n;
+                break;
+        case ACTION_CANCELED:
+                c->cancelled += n;
+                break;
+        case ACTION_FINISHED:
+                c->finished += n;
+                break;
+        case ACTION_DOWNLOADED:
+                *(r->type == ACTION_DOWNLOAD_ONLY ? &c->finished : &c->running) += n;
+                break;
+        default:
+                c->running += n;
+        }
+}
+
+void rollout_count(
+        struct tx *tx, const struct rollout *r, int64_t group, struct rollout_counts *ret)
+{
+        *ret = (struct rollout_counts){0};
+        CLEAN_ROWS struct sql_rows rows = group ? sql_open(tx,
+                                                          "SELECT status, count(*) FROM action "
+                                                          "WHERE rollout_group=? GROUP BY status",
+                                                          SQL_I(group))
+                                                : sql_open(tx,
+                                                          "SELECT status, count(*) FROM action "
+                                                          "WHERE rollout=? GROUP BY status",
+                                                          SQL_I(r->id));
+        while (sql_next(&rows))
+                count_one(r, (enum action_status)sql_col_int(&rows, 0), sql_col_int(&rows, 1), ret);
+}
+
+/* The thresholds count what is meant: of a download-only rollout the downloads alone are successes.
+ */
+static int64_t successes(struct tx *tx, const struct rollout *r, int64_t group)
+{
+        return sql_int(tx, 0, "SELECT count(*) FROM action WHERE rollout_group=? AND status=?",
+                SQL_I(group),
+                SQL_I(r->type == ACTION_DOWNLOAD_ONLY ? ACTION_DOWNLOADED : ACTION_FINISHED));
+}
+
+/* Whole numbers only; anything else never fires. */
+static bool read_threshold(const char *text, int64_t *ret)
+{
+        char *end = NULL;
+        *ret = strtoll(text, &end, 10);
+        return end != text && *end == '\0';
+}
+
+/* ── starting groups ── */
+
+static void start_actions(struct tx *tx, const struct rollout *r, const struct group *g)
+{
+        const char *why =
+                arena_printf(tx->arena, "Initiated by Rollout Group '%s' [Rollout %s:%lld]",
+                        g->name, r->name, (long long)r->id);
+        const char *before = tx->user;
+        tx->user = r->started_by ? r->started_by : r->created_by;
+        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
+                "SELECT " ACTION_COLUMNS
+                " FROM action a WHERE a.rollout_group=? AND a.status=? ORDER BY a.id",
+                SQL_I(g->id), SQL_I(ACTION_SCHEDULED));
+        while (sql_next(&rows)) {
+                struct action a;
+                action_read(&rows, &a);
+                deploy_scheduled(tx, &a, g->confirm >= 0 ? g->confirm : r->confirm, why);
+        }
+        tx->user = before;
+}
+
+static void start_group(struct tx *tx, const struct rollout *r, const struct group *g)
+{
+        start_actions(tx, r, g);
+        group_set_status(tx, g->id, GROUP_RUNNING);
+        log_info("rollout %lld '%s': group '%s' started", (long long)r->id, r->name, g->name);
+}
+
+/* The scheduled group after the latest that was started. False: there is none. */
+static bool start_next_group(struct tx *tx, const struct rollout *r)
+{
+        struct group g;
+        int64_t latest = sql_int(tx, 0,
+                "SELECT max(id) FROM rollout_group WHERE rollout=? AND status IN (?, ?, ?)",
+                SQL_I(r->id), SQL_I(GROUP_RUNNING), SQL_I(GROUP_FINISHED), SQL_I(GROUP_ERROR));
+        if (!find_group(tx, r, GROUP_SCHEDULED, latest, &g))
+                return false;
+        start_group(tx, r, &g);
+        return true;
+}
+
+/* ── requests ── */
+
+static int illegal(struct tx *tx, const struct rollout *r, const char *verb)
+{
+        return tx_problem(tx, PROBLEM_ROLLOUT_STATE, "Rollout %lld cannot be %s: it is %s",
+                (long long)r->id, verb, rollout_status_words[r->status]);
+}
+
+int rollout_start(struct tx *tx, struct rollout *r)
+{
+        if (r->status != ROLLOUT_READY)
+                return illegal(tx, r, "started");
+        sql_run(tx, "UPDATE rollout SET started_by=? WHERE id=?", SQL_T(tx->user), SQL_I(r->id));
+        rollout_set_status(tx, r, ROLLOUT_STARTING);
+        return 0;
+}
+
+int rollout_pause(struct tx *tx, struct rollout *r)
+{
+        if (r->status != ROLLOUT_RUNNING)
+                return illegal(tx, r, "paused");
+        rollout_set_status(tx, r, ROLLOUT_PAUSED);
+        return 0;
+}
+
+static bool meets_success(struct tx *tx, const struct rollout *r, const struct group *g)
+{
+        struct rollout_counts c;
+        int64_t threshold = 0;
+        rollout_count(tx, r, g->id, &c);
+        if (c.total == 0)
+                return true;
+        return read_threshold(g->success_condition, &threshold) &&
+               successes(tx, r, g->id) * 100 >= threshold * c.total;
+}
+
+/* What paused it is passed by: the group after one in error, or after one that paused on purpose.
+ */
+static void pass_pausing_group(struct tx *tx, const struct rollout *r)
+{
+        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
+                "SELECT " GROUP_COLUMNS
+                " FROM rollout_group g WHERE g.rollout=? AND g.status IN (?, ?, ?)"
+                " ORDER BY g.id DESC LIMIT 1",
+                SQL_I(r->id), SQL_I(GROUP_RUNNING), SQL_I(GROUP_FINISHED), SQL_I(GROUP_ERROR));
+        struct group g;
+        if (!sql_next(&rows))
+                return;
+        group_read(&rows, &g);
+        if (g.status == GROUP_ERROR ||
+                (g.success_action == GROUP_PAUSE && meets_success(tx, r, &g)))
+                start_next_group(tx, r);
+}
+
+int rollout_resume(struct tx *tx, struct rollout *r)
+{
+        if (r->status != ROLLOUT_PAUSED)
+                return illegal(tx, r, "resumed");
+        rollout_set_status(tx, r, ROLLOUT_RUNNING);
+        pass_pausing_group(tx, r);
+        return 0;
+}
+
+int rollout_stop(struct tx *tx, struct rollout *r)
+{
+        switch (r->status) {
+        case ROLLOUT_CREATING:
+        case ROLLOUT_READY:
+        case ROLLOUT_WAITING_FOR_APPROVAL:
+        case ROLLOUT_APPROVAL_DENIED:
+        case ROLLOUT_STARTING:
+        case ROLLOUT_RUNNING:
+        case ROLLOUT_PAUSED:
+                rollout_set_status(tx, r, ROLLOUT_STOPPING);
+                return 0;
+        default:
+                return illegal(tx, r, "stopped");
+        }
+}
+
+int rollout_next_group(struct tx *tx, struct rollout *r)
+{
+        if (r->status != ROLLOUT_RUNNING || !start_next_group(tx, r))
+                return illegal(tx, r, "advanced");
+        return 0;
+}
+
+int rollout_decide(struct tx *tx, struct rollout *r, bool is_approved, const char *remark)
+{
+        if (r->status != ROLLOUT_WAITING_FOR_APPROVAL)
+                return illegal(tx, r, "decided on");
+        sql_run(tx, "UPDATE rollout SET approval_remark=?, decided_by=? WHERE id=?", SQL_T(remark),
+                SQL_T(tx->user), SQL_I(r->id));
+        rollout_set_status(tx, r, is_approved ? ROLLOUT_READY : ROLLOUT_APPROVAL_DENIED);
+        return 0;
+}
+
+void rollout_delete(struct tx *tx, struct rollout *r)
+{
+        if (r->status != ROLLOUT_DELETED && r->status != ROLLOUT_DELETING)
+                rollout_set_status(tx, r, ROLLOUT_DELETING);
+}
+
+void rollout_withdraw_set(struct tx *tx, int64_t ds, bool is_forced)
+{
+        struct rollout r;
+        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
+                "SELECT " ROLLOUT_COLUMNS " FROM rollout r WHERE r.ds=? AND r.deleted=0",
+                SQL_I(ds));
+        while (sql_next(&rows)) {
+                rollout_read(&rows, &r);
+                if (r.status == ROLLOUT_STOPPED || r.status == ROLLOUT_FINISHED ||
+                        r.status == ROLLOUT_STOPPING || r.status == ROLLOUT_DELETING)
+                        continue;
+                rollout_set_status(tx, &r, is_forced ? ROLLOUT_DELETING : ROLLOUT_STOPPING);
+        }
+}
+
+/* ── passes ── */
+
+static void pass_creating(struct tx *tx, struct rollout *r)
+{
+        bool waits = settings_bool(tx, SETTING_APPROVAL) && !r->is_self_approved;
+        if (r->is_dynamic && !r->dynamic_suffix) {
+                int64_t size = sql_int(tx, 1,
+                        "SELECT total_targets FROM rollout_group WHERE rollout=? ORDER BY id DESC "
+                        "LIMIT 1",
+                        SQL_I(r->id));
+                rollout_add_dynamic_group(tx, r, GROUP_READY, size);
+        }
+        all_groups(tx, r, GROUP_READY);
+        rollout_set_status(tx, r, waits ? ROLLOUT_WAITING_FOR_APPROVAL : ROLLOUT_READY);
+}
+
+static void recount(struct tx *tx, struct rollout *r, const struct group *g, int64_t total)
+{
+        const char *before = tx->user;
+        if (total == g->total_targets)
+                return;
+        tx->user = r->created_by; /* as hawkBit signs this change */
+        sql_run(tx, "UPDATE rollout_group SET total_targets=? WHERE id=?", SQL_I(total),
+                SQL_I(g->id));
+        r->total_targets = sql_int(tx, 0,
+                "SELECT sum(total_targets) FROM rollout_group WHERE rollout=?", SQL_I(r->id));
+        sql_run(tx, "UPDATE rollout SET total_targets=?, modified_by=?, modified_at=? WHERE id=?",
+                SQL_I(r->total_targets), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id));
+        tx->user = before;
+}
+
+static void pass_starting(struct tx *tx, struct rollout *r)
+{
+        const char *before = tx->user;
+        tx->user = r->started_by ? r->started_by : r->created_by;
+        sql_run(tx,
+                "INSERT INTO action(tenant, target, ds, active, status, type, forced_time, weight, "
+                "rollout,"
+                " rollout_group, initiated_by, from_version, created_by, created_at, modified_by, "
+                "modified_at)"
+                " SELECT ?1, p.target, ?2, 0, ?3, ?4, ?5, ?6, ?7, g.id, ?8,"
+                " (SELECT version FROM ds WHERE id=t.installed_ds), ?8, ?9, ?8, ?9"
+                " FROM rollout_group g JOIN rollout_target p ON p.rollout_group=g.id JOIN target t "
+                "ON"
+                " t.id=p.target WHERE g.rollout=?7 ORDER BY g.id, p.target",
+                SQL_I(tx->tenant), SQL_I(r->ds), SQL_I(ACTION_SCHEDULED), SQL_I(r->type),
+                SQL_I(r->forced_time), SQL_I(r->weight), SQL_I(r->id), SQL_T(tx->user),
+                SQL_I(tx->now));
+        tx->user = before;
+        all_groups(tx, r, GROUP_SCHEDULED);
+        start_next_group(tx, r);
+        rollout_set_status(tx, r, ROLLOUT_RUNNING);
+        rollout_fill_dynamic(tx, r);
+}
+
+static bool has_open_group(struct tx *tx, const struct rollout *r)
+{
+        return sql_int(tx, 0,
+                "SELECT 1 FROM rollout_group WHERE rollout=? AND status IN (?, ?) LIMIT 1",
+                SQL_I(r->id), SQL_I(GROUP_RUNNING), SQL_I(GROUP_SCHEDULED));
+}
+
+static bool is_in_error(const struct group *g, const struct rollout_counts *c)
+{
+        int64_t threshold = 0;
+        return c->total > 0 && read_threshold(g->error_condition, &threshold) &&
+               c->error * 100 > threshold * c->total;
+}
+
+static bool is_complete(
+        const struct rollout *r, const struct group *g, const struct rollout_counts *c)
+{
+        if (g->is_dynamic && c->total < (int64_t)g->percentage)
+                return false; /* it still takes targets */
+        (void)r;
+        return c->scheduled == 0 && c->running == 0;
+}
+
+static void fire_success(struct tx *tx, struct rollout *r, const struct group *g)
+{
+        struct group next;
+        if (g->has_fired)
+                return;
+        bool is_open_dynamic = g->is_dynamic && g->total_targets < (int64_t)g->percentage;
+        if (is_open_dynamic)
+                return;
+        sql_run(tx, "UPDATE rollout_group SET success_fired=1 WHERE id=?", SQL_I(g->id));
+        if (g->success_action == GROUP_PAUSE)
+                rollout_set_status(tx, r, ROLLOUT_PAUSED);
+        else if (find_group(tx, r, GROUP_SCHEDULED, g->id, &next))
+                start_group(tx, r, &next);
+}
+
+/* One running group: error first, then success, then its end. */
+static void evaluate_group(struct tx *tx, struct rollout *r, struct group *g)
+{
+        struct rollout_counts c;
+        rollout_count(tx, r, g->id, &c);
+        recount(tx, r, g, c.total);
+        g->total_targets = c.total;
+        if (is_in_error(g, &c)) {
+                group_set_status(tx, g->id, GROUP_ERROR);
+                rollout_set_status(tx, r, ROLLOUT_PAUSED);
+                return;
+        }
+        bool is_end = is_complete(r, g, &c);
+        if (is_end)
+                group_set_status(tx, g->id, GROUP_FINISHED);
+        if (is_end || meets_success(tx, r, g))
+                fire_success(tx, r, g);
+}
+
+static void pass_running(struct tx *tx, struct rollout *r)
+{
+        bool has_running = false;
+        int64_t after = 0;
+        struct group g;
+        if (r->is_dynamic)
+                rollout_fill_dynamic(tx, r);
+        while (r->status == ROLLOUT_RUNNING && find_group(tx, r, GROUP_RUNNING, after, &g)) {
+                has_running = true;
+                after = g.id;
+                evaluate_group(tx, r, &g);
+        }
+        if (!has_running)
+                start_next_group(tx, r);
+        if (!has_open_group(tx, r))
+                rollout_set_status(tx, r, ROLLOUT_FINISHED);
+}
+
+static void pass_stopping(struct tx *tx, struct rollout *r)
+{
+        struct action a;
+        sql_run(tx, "DELETE FROM action WHERE rollout=? AND status=?", SQL_I(r->id),
+                SQL_I(ACTION_SCHEDULED));
+        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
+                "SELECT " ACTION_COLUMNS " FROM action a WHERE a.rollout=? AND a.active=1",
+                SQL_I(r->id));
+        while (sql_next(&rows)) {
+                action_read(&rows, &a);
+                if (a.status != ACTION_CANCELING)
+                        action_ask_cancel(tx, &a, "Update Server: manual cancelation requested");
+        }
+        sql_run(tx,
+                "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE rollout=? "
+                "AND status<>?",
+                SQL_I(GROUP_FINISHED), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id),
+                SQL_I(GROUP_ERROR));
+        rollout_set_status(tx, r, ROLLOUT_STOPPED);
+}
+
+static void pass_deleting(struct tx *tx, struct rollout *r)
+{
+        struct action a;
+        sql_run(tx, "DELETE FROM action WHERE rollout=? AND status=?", SQL_I(r->id),
+                SQL_I(ACTION_SCHEDULED));
+        if (!sql_int(tx, 0, "SELECT 1 FROM action WHERE rollout=? LIMIT 1", SQL_I(r->id))) {
+                sql_run(tx, "DELETE FROM rollout WHERE id=?", SQL_I(r->id));
+                log_info("rollout %lld '%s' is gone", (long long)r->id, r->name);
+                return;
+        }
+        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
+                "SELECT " ACTION_COLUMNS " FROM action a WHERE a.rollout=? AND a.active=1",
+                SQL_I(r->id));
+        while (sql_next(&rows)) {
+                action_read(&rows, &a);
+                action_log_text(
+                        tx, a.id, ACTION_CANCELED, "Update Server: the rollout was deleted");
+                action_canceled(tx, &a);
+        }
+        sql_run(tx, "UPDATE rollout SET deleted=1 WHERE id=?", SQL_I(r->id));
+        rollout_set_status(tx, r, ROLLOUT_DELETED);
+}
+
+void rollout_pass(struct tx *tx, struct rollout *r)
+{
+        switch (r->status) {
+        case ROLLOUT_CREATING:
+                pass_creating(tx, r);
+                break;
+        case ROLLOUT_READY:
+                if (r->start_at >= 0 && r->start_at <= tx->now)
+                        rollout_set_status(tx, r, ROLLOUT_STARTING);
+                break;
+        case ROLLOUT_STARTING:
+                pass_starting(tx, r);
+                break;
+        case ROLLOUT_RUNNING:
+                pass_running(tx, r);
+                break;
+        case ROLLOUT_STOPPING:
+                pass_stopping(tx, r);
+                break;
+        case ROLLOUT_DELETING:
+                pass_deleting(tx, r);
+                break;
+        default:
+                break;
+        }
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The Driveline authors */
+#pragma once
+/*
+ * The running update server: its database, its users, its listeners and its timers. One thread, one
+ * event loop; handlers and the scheduler run to their end one after another.
+ */
+#include "base/http_server.h"
+#include "cloud/ota/auth.h"
+#include "cloud/ota/tx.h"
+
+#include <event2/event.h>
+
+struct seen; /* polls whose time is still to be written (seen.h) */
+
+struct ota {
+        struct event_base *base;
+        struct store *store;
+        struct http_server *http;
+        struct user *users;
+        size_t n_users;
+        char *artifacts_dir;
+        char *polling_time;       /* default of `pollingTime`; NULL: hawkBit's */
+        bool has_both_links;      /* `download` beside `download-http` */
+        char *certificate_tenant; /* devices with a client certificate belong to it; NULL: none do
+                                   */
+        struct seen *seen;
+        /* Is a certificate that our CA signed still active? NULL: each is. */
+        bool (*is_certificate_active)(void *arg, const char *name, const char *serial);
+        /* Something waits for this device. */
+        void (*tell)(void *arg, const char *controller_id);
+        void *arg;
+        int64_t scheduler_ms;
+};
+
+/* A unit of work as `user` in a tenant; `arena` and `problem` are the caller's. */
+void ota_tx(struct ota *o, struct tx *tx, struct arena *arena, struct problem *problem,
+        int64_t tenant, const char *user);
+/* Id of the tenant, made with its types on first use if `create`; 0: unknown. */
+int64_t tenant_find(struct tx *tx, const char *name, bool create, const char **ret_name);
+/* After a commit: tells the devices that wait. */
+void ota_tell(struct ota *o, struct tx *tx);
+
+void dispatch(void *arg, struct http_exchange *x); /* handles one HTTP request */

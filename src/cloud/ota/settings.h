@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Copyright The Driveline authors */
+#pragma once
+/*
+ * A tenant's configuration: a fixed table of keys with types and defaults; a row in the database
+ * only where a tenant set a value. Changes count from the next request on.
+ */
+#include "cloud/ota/tx.h"
+
+enum setting_type {
+        SETTING_BOOL,
+        SETTING_INT,
+        SETTING_LONG,
+        SETTING_TEXT,
+        SETTING_POLLING,
+        SETTING_OVERDUE
+};
+
+struct setting {
+        const char *key;
+        enum setting_type type;
+        const char *value; /* the default as text */
+};
+
+#define SETTING_HEADER_ENABLED "authentication.header.enabled"
+#define SETTING_HEADER_AUTHORITY "authentication.header.authority"
+#define SETTING_TARGET_TOKEN "authentication.targettoken.enabled"
+#define SETTING_GATEWAY_ENABLED "authentication.gatewaytoken.enabled"
+#define SETTING_GATEWAY_KEY "authentication.gatewaytoken.key"
+#define SETTING_POLLING_TIME "pollingTime"
+#define SETTING_OVERDUE_TIME "pollingOverdueTime"
+#define SETTING_POLL_COUNT "maintenanceWindowPollCount"
+#define SETTING_APPROVAL "rollout.approval.enabled"
+#define SETTING_AUTO_CLOSE "repository.actions.autoclose.enabled"
+#define SETTING_CLEANUP_EXPIRY "action.cleanup.auto.expiry"
+#define SETTING_CLEANUP_STATUS "action.cleanup.auto.status"
+#define SETTING_CLEANUP_PERCENT "action.cleanup.onQuotaHit.percent"
+#define SETTING_CONFIRMATION "user.confirmation.flow.enabled"
+#define SETTING_IMPLICIT_LOCK "implicit.lock.enabled"
+#define SETTING_DEFAULT_TYPE "default.ds.type" /* kept with the tenant, not in the table below */
+
+extern const struct setting settings_table[]; /* ended by a NULL key */
+
+const struct setting *settings_find(const char *key);
+const char *settings_text(struct tx *tx, const char *key);
+bool settings_bool(struct tx *tx, const char *key);
+int64_t settings_int(struct tx *tx, const char *key);
+/* A request's value in the form that is stored; NULL and a problem if it isn't of the key's type.
+ */
+const char *settings_convert(struct tx *tx, const struct setting *s, const json_t *value);
+void settings_put(struct tx *tx, const char *key, const char *value);
+/* Polls before this time are overdue by the default interval: ${OVERDUE_TS}. */
+int64_t settings_overdue_before(struct tx *tx);
