@@ -17,7 +17,7 @@ int store_open_readonly(const char *path, struct store **ret_store, struct err *
         s->schema_version = -1;
         int r = db_open_readonly(path, &s->db, err);
         if (r)
-                return r;
+                return r == -ENOENT ? err_set(err, r, "nothing has been stored in '%s' yet", path) : r;
         CLEAN_STMT sqlite3_stmt *st = NULL;
         if (db_prepare(s->db, "SELECT 1 FROM _position", &st, NULL))
                 return err_set(err, -ENOENT, "nothing has been stored in '%s' yet", path);
