@@ -7,6 +7,7 @@ import io
 import json
 import pathlib
 import random
+import resource
 import subprocess
 import time
 
@@ -168,6 +169,23 @@ def test_rule_counts_from_the_next_message_on(cloud):
     refused = subprocess.run([DRIVELINE, "--data", cloud.data, "rule", "create", "bad", "SELECT * FORM 'x'"],
                              capture_output=True, text=True)
     assert refused.returncode == 1 and "FROM is expected at character 10" in refused.stderr
+
+
+def test_store_that_cannot_write_goes_on_when_it_can(cloud):
+    with cloud.connect("VIN1") as car:
+        car.publish("device/VIN1/telemetry", message("VIN1", 1))
+        cloud.wait_rows(1, "SELECT * FROM Engine")
+        # What a full disk does to writes, done to this process alone.
+        resource.prlimit(cloud.store.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        for i in range(2, 200):
+            car.publish("device/VIN1/telemetry", message("VIN1", i))
+        cloud.store.wait_for_text("trying again in")
+        assert cloud.query("SELECT count(*) AS n FROM Engine") == [{"n": 1}]
+        resource.prlimit(cloud.store.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        wait_until(lambda: cloud.query("SELECT count(*) AS n FROM Engine") == [{"n": 199}], 30, "all messages")
+    gap = cloud.query("--gap", "VIN1")[0]
+    assert (gap["lost"], gap["stored_twice"]) == (0, 0)
+    assert cloud.store.is_running()
 
 
 def test_second_store_is_refused_with_one_line(cloud):

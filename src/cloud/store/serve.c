@@ -310,6 +310,8 @@ static void tear_down(struct server *s)
 int store_serve(const struct cloud_config *config, struct err *err)
 {
         struct server s = {.config = config};
+        /* A limit on the size of files is a full disk like any other, nothing to die of. */
+        signal(SIGXFSZ, SIG_IGN);
         int r = set_up(&s, err);
         if (!r) {
                 log_info("the store goes on at offset %" PRIu64 " of the stream",
