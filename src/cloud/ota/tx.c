@@ -24,7 +24,7 @@ struct sql_cached {
         bool is_busy;
 };
 
-struct store {
+struct database {
         sqlite3 *db;
         struct sql_cached *buckets[CACHE_BUCKETS];
         size_t n_cached;
@@ -33,7 +33,7 @@ struct store {
 
 /* ── the function fold(text): lower case as hawkBit's queries see it, beyond ASCII too ── */
 
-static void fold_text(sqlite3_context *ctx, struct store *s, const char *in)
+static void fold_text(sqlite3_context *ctx, struct database *s, const char *in)
 {
         mbstate_t from = {0}, to = {0};
         size_t left = strlen(in);
@@ -71,9 +71,9 @@ static void sql_fold(sqlite3_context *ctx, int n, sqlite3_value **args)
 
 /* ── the store ── */
 
-static int open_store(const char *path, bool is_readonly, struct store **ret_store, struct err *err)
+static int open_store(const char *path, bool is_readonly, struct database **ret_store, struct err *err)
 {
-        struct store *s = calloc(1, sizeof(*s));
+        struct database *s = calloc(1, sizeof(*s));
         if (!s)
                 return err_set(err, -ENOMEM, "out of memory");
         int r = is_readonly ? db_open_readonly(path, &s->db, err)
@@ -89,17 +89,17 @@ static int open_store(const char *path, bool is_readonly, struct store **ret_sto
         return 0;
 }
 
-int store_open(const char *path, struct store **ret_store, struct err *err)
+int database_open(const char *path, struct database **ret_store, struct err *err)
 {
         return open_store(path, false, ret_store, err);
 }
 
-int store_open_readonly(const char *path, struct store **ret_store, struct err *err)
+int database_open_readonly(const char *path, struct database **ret_store, struct err *err)
 {
         return open_store(path, true, ret_store, err);
 }
 
-static void drop_statements(struct store *s)
+static void drop_statements(struct database *s)
 {
         for (size_t i = 0; i < CACHE_BUCKETS; i++) {
                 struct sql_cached **link = &s->buckets[i];
@@ -118,7 +118,7 @@ static void drop_statements(struct store *s)
         }
 }
 
-void store_free(struct store *s)
+void database_free(struct database *s)
 {
         if (!s)
                 return;
@@ -129,7 +129,7 @@ void store_free(struct store *s)
         free(s);
 }
 
-sqlite3 *store_db(struct store *s)
+sqlite3 *store_db(struct database *s)
 {
         return s->db;
 }
@@ -246,7 +246,7 @@ static size_t bucket_of(const char *text)
 
 static struct sql_cached *statement(struct tx *tx, const char *text)
 {
-        struct store *s = tx->store;
+        struct database *s = tx->store;
         size_t i = bucket_of(text);
         for (struct sql_cached *c = s->buckets[i]; c; c = c->next) {
                 if (!c->is_busy && strcmp(c->text, text) == 0)

@@ -20,13 +20,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct store; /* the database connection and its prepared statements */
+struct database; /* the database connection and its prepared statements */
 
-int store_open(const char *path, struct store **ret_store, struct err *err);
+int database_open(const char *path, struct database **ret_store, struct err *err);
 /* For readers beside the server; -ENOENT when there is no database yet. */
-int store_open_readonly(const char *path, struct store **ret_store, struct err *err);
-void store_free(struct store *s);
-sqlite3 *store_db(struct store *s);
+int database_open_readonly(const char *path, struct database **ret_store, struct err *err);
+void database_free(struct database *s);
+sqlite3 *store_db(struct database *s);
 
 struct tx_tell {
         struct tx_tell *next;
@@ -39,7 +39,7 @@ struct tx_unlink {
 };
 
 struct tx {
-        struct store *store;
+        struct database *store;
         struct arena *arena;
         struct problem *problem;
         int64_t now;    /* ms since 1970, the same for the whole unit */

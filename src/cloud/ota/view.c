@@ -21,7 +21,7 @@ int ota_view_open(const struct cloud_config *config, struct ota_view **ret_view,
         }
         v->tenant = strdup(config->tenant);
         v->data_dir = strdup(config->data_dir);
-        int r = v->tenant && v->data_dir ? store_open_readonly(path, &v->store, err)
+        int r = v->tenant && v->data_dir ? database_open_readonly(path, &v->store, err)
                                          : err_set(err, -ENOMEM, "out of memory");
         if (r < 0)
                 ota_view_free(v);
@@ -34,7 +34,7 @@ void ota_view_free(struct ota_view *v)
 {
         if (!v)
                 return;
-        store_free(v->store);
+        database_free(v->store);
         free(v->tenant);
         free(v->data_dir);
         free(v);

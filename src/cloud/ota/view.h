@@ -6,7 +6,7 @@
 #include "cloud/ota/tx.h"
 
 struct ota_view {
-        struct store *store;
+        struct database *store;
         char *tenant;
         char *data_dir;
 };
