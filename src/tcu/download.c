@@ -201,7 +201,8 @@ static int data_came(void *arg, const void *data, size_t len)
 
 static void end(struct download *d)
 {
-        d->options.on_done(d->options.arg, d->result, d->got, d->err.code ? &d->err : NULL);
+        struct err err = d->err; /* the download may be freed before its reason is read */
+        d->options.on_done(d->options.arg, d->result, d->got, err.code ? &err : NULL);
 }
 
 static void answer_done(void *arg, const struct http_answer *a, const struct err *err)

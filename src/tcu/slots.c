@@ -106,6 +106,15 @@ int slots_clear(struct slots *s, char slot, struct err *err)
         return fs_remove_tree(s->path[index_of(slot)], err);
 }
 
+/* The unpacker has synced the slot before; this comes after it and must last as long. */
+static int make_executable(const char *path, struct err *err)
+{
+        CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fchmod(fd, 0755) || fsync(fd))
+                return err_errno(err, -errno, "cannot make '%s' executable", path);
+        return 0;
+}
+
 static int check_program(const char *dir, const char *program, struct err *err)
 {
         if (!strchr(program, '/'))
@@ -120,7 +129,7 @@ static int check_program(const char *dir, const char *program, struct err *err)
                 return err_set(err, -ENOENT,
                         "manifest: run_command names '%s', which the package doesn't have",
                         program);
-        return chmod(path, 0755) ? err_errno(err, -errno, "cannot make '%s' executable", path) : 0;
+        return st.st_mode & 0100 ? 0 : make_executable(path, err);
 }
 
 int slots_check(
