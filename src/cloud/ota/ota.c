@@ -310,7 +310,8 @@ int ota_serve(const struct cloud_config *config, struct err *err)
                 r = http_server_listen(s.ota.http, config->https_listen, s.tls, &port, err);
         if (r < 0)
                 return r;
-        log_info("update server for devices on https port %d", port);
+        log_ready("update server on http://%s, for devices on https port %d", config->http_listen,
+                port);
         return service_run(&s, err);
 }
 

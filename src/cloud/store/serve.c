@@ -314,7 +314,7 @@ int store_serve(const struct cloud_config *config, struct err *err)
         signal(SIGXFSZ, SIG_IGN);
         int r = set_up(&s, err);
         if (!r) {
-                log_info("the store goes on at offset %" PRIu64 " of the stream",
+                log_ready("the store goes on at offset %" PRIu64 " of the stream",
                         store_offset(s.store));
                 event_base_dispatch(s.base);
                 log_info("the store stops: %" PRIu64 " messages stored, %" PRIu64
