@@ -125,3 +125,10 @@ int devices_get(struct store *s, struct telemetry_text name, struct device **ret
 void devices_touch(struct store *s, struct device *d);
 /* Writes the devices that were touched. */
 int devices_flush(struct store *s, struct err *err);
+
+/* ── sqlite_read.c ── */
+
+/* store_rows(); `is_bare` rows have no sequence, version and device, which are in no index and cost
+ * a look at the message. */
+int read_rows(struct store *s, const struct store_range *range, bool is_bare, store_row_fn *fn,
+        void *arg, struct err *err);

@@ -17,7 +17,8 @@ int store_open_readonly(const char *path, struct store **ret_store, struct err *
         s->schema_version = -1;
         int r = db_open_readonly(path, &s->db, err);
         if (r)
-                return r == -ENOENT ? err_set(err, r, "nothing has been stored in '%s' yet", path) : r;
+                return r == -ENOENT ? err_set(err, r, "nothing has been stored in '%s' yet", path)
+                                    : r;
         CLEAN_STMT sqlite3_stmt *st = NULL;
         if (db_prepare(s->db, "SELECT 1 FROM _position", &st, NULL))
                 return err_set(err, -ENOENT, "nothing has been stored in '%s' yet", path);
@@ -206,16 +207,17 @@ static int walk_rows(struct store *s, sqlite3_stmt *st, const struct lookup *l, 
         return step == SQLITE_DONE ? 0 : db_error(s->db, err, "read the store");
 }
 
-int store_rows(struct store *s, const struct store_range *range, store_row_fn *fn, void *arg,
-        struct err *err)
+int read_rows(struct store *s, const struct store_range *range, bool is_bare, store_row_fn *fn,
+        void *arg, struct err *err)
 {
         CLEAN_LOOKUP struct lookup l = {0};
         int r = look_up(s, range, &l, err);
         if (r)
                 return r;
         sqlite3_str *sql = sqlite3_str_new(s->db);
-        sqlite3_str_appendall(sql, "SELECT m.time, m.sequence, m.version, (SELECT name FROM "
-                                   "_devices WHERE id = m.device)");
+        sqlite3_str_appendall(sql, is_bare ? "SELECT m.time, NULL, NULL, NULL"
+                                           : "SELECT m.time, m.sequence, m.version, (SELECT name "
+                                             "FROM _devices WHERE id = m.device)");
         append_columns(sql, &l);
         append_from(sql, &l);
         sqlite3_str_appendall(sql, " WHERE m.time BETWEEN ?1 AND ?2");
@@ -233,6 +235,12 @@ int store_rows(struct store *s, const struct store_range *range, store_row_fn *f
         sqlite3_bind_int64(st, 3, l.device);
         sqlite3_bind_int64(st, 4, range->limit ? (sqlite3_int64)range->limit : -1);
         return walk_rows(s, st, &l, fn, arg, err);
+}
+
+int store_rows(struct store *s, const struct store_range *range, store_row_fn *fn, void *arg,
+        struct err *err)
+{
+        return read_rows(s, range, false, fn, arg, err);
 }
 
 static int last_of_table(struct store *s, const struct store_range *range, store_row_fn *fn,

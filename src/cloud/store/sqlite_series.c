@@ -200,7 +200,7 @@ static int collect_all(
         c->from_ms = from;
         c->width_ms = n_pieces && to > from ? (to - from) / (int64_t)n_pieces + 1 : 1;
         c->piece = -1;
-        r = store_rows(s, &rows, collect, c, err);
+        r = read_rows(s, &rows, true, collect, c, err);
         if (!r && c->max_points)
                 r = finish_piece(c);
         if (r == -ENOMEM)
