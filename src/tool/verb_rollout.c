@@ -174,7 +174,7 @@ int verb_rollout(void *context, int argc, char **argv)
                 {"delete", "remove a rollout", rollout_change},
                 {0},
         };
-        return cli_dispatch("driveline rollout", verbs, context, argc, argv);
+        return cli_dispatch("driveline rollout", verbs, context, argc - 1, argv + 1);
 }
 
 /* ── targets ── */
@@ -264,7 +264,7 @@ int verb_target(void *context, int argc, char **argv)
                 {"show", "show one car", target_show},
                 {0},
         };
-        return cli_dispatch("driveline target", verbs, context, argc, argv);
+        return cli_dispatch("driveline target", verbs, context, argc - 1, argv + 1);
 }
 
 /* ── actions ── */
@@ -401,5 +401,5 @@ int verb_action(void *context, int argc, char **argv)
                 {"confirm", "confirm an update that waits for it", action_confirm},
                 {0},
         };
-        return cli_dispatch("driveline action", verbs, context, argc, argv);
+        return cli_dispatch("driveline action", verbs, context, argc - 1, argv + 1);
 }
