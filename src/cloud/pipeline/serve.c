@@ -246,7 +246,7 @@ int pipeline_serve(const struct cloud_config *config, struct err *err)
         int r = set_up(&s, config, err);
         if (!r) {
                 catch_up_all(&s);
-                log_info("ready: repositories in '%s/repos'", s.host.ledger.dir);
+                log_ready("repositories in '%s/repos'", s.host.ledger.dir);
                 event_active(s.on_inbox, EV_READ, 0);
                 if (event_base_dispatch(s.host.base) < 0)
                         r = err_set(err, -EIO, "the event loop failed");
