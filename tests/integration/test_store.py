@@ -8,6 +8,7 @@ import json
 import pathlib
 import random
 import resource
+import shutil
 import subprocess
 import time
 
@@ -28,9 +29,15 @@ class Cloud:
         self.data.mkdir(parents=True)
         self.port = free_port()
         (self.data / "driveline.conf").write_text(f"mqtt_listen = 127.0.0.1:{self.port}\n")
-        self.broker = Program([DRIVELINE, "serve", "broker", "--data", self.data], self.folder / "broker.log")
+        self.broker = self.store = None
+        self.starts = 0
+        self.start()
+
+    def start(self):
+        self.starts += 1
+        self.broker = Program([DRIVELINE, "serve", "broker", "--data", self.data],
+                              self.folder / f"broker-{self.starts}.log")
         self.broker.wait_for_text(" running")
-        self.store, self.starts = None, 0
         self.start_store()
 
     def start_store(self):
@@ -186,6 +193,20 @@ def test_store_that_cannot_write_goes_on_when_it_can(cloud):
     gap = cloud.query("--gap", "VIN1")[0]
     assert (gap["lost"], gap["stored_twice"]) == (0, 0)
     assert cloud.store.is_running()
+
+
+def test_stream_that_was_removed_begins_anew(cloud):
+    for first in (1, 6):
+        with cloud.connect("VIN1") as car:
+            for i in range(first, first + 5):
+                car.publish("device/VIN1/telemetry", message("VIN1", i))
+        cloud.wait_rows(first + 4, "SELECT * FROM Engine")
+        cloud.stop()
+        if first == 1:
+            shutil.rmtree(cloud.data / "stream")
+        cloud.start()
+    assert "going on by time" in cloud.logs()
+    assert [r["Sequence"] for r in cloud.query("SELECT Sequence FROM Engine ORDER BY time")] == list(range(1, 11))
 
 
 def test_second_store_is_refused_with_one_line(cloud):

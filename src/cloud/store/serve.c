@@ -36,7 +36,7 @@ struct server {
                 *interrupt;
         int rules_fd;
         int retry_s;
-        bool is_synced;
+        bool is_synced, has_id;
         struct stream_skipped skipped; /* what was logged */
 };
 
@@ -56,22 +56,39 @@ static int newest_seen(void *arg, const struct store_device *d)
         return 0;
 }
 
-/* Where to go on. A stream that ends before our position has been replaced, or has lost its end in
- * a power cut; its offsets say nothing then, but its times do. */
+/* Where to go on. In a stream that has been replaced, or that lost its end in a power cut and has
+ * no writer yet, our offset says nothing; but the times of what we have do. */
 static int find_position(struct server *s, struct stream_position *ret, struct err *err)
 {
         struct stream_stat stat;
-        uint64_t offset = store_offset(s->store);
+        uint64_t offset = store_offset(s->store), known = store_stream(s->store);
         *ret = (struct stream_position){
                 offset ? STREAM_FROM_OFFSET : STREAM_FROM_START, .offset = offset};
         int r = stream_stat(s->stream_dir, &stat, err);
-        if (r || stat.next_offset >= offset)
+        if (r)
                 return r;
-        log_warning("the stream ends at offset %" PRIu64 ", before the store's position %" PRIu64
-                    ": going on by time",
-                stat.next_offset, offset);
-        ret->from = STREAM_FROM_TIME;
-        return store_devices(s->store, NULL, newest_seen, &ret->time_ms, err);
+        s->has_id = stat.id != 0;
+        if (stat.next_offset < offset || (known && stat.id && stat.id != known)) {
+                log_warning("the stream is not the one of the store's position, offset %" PRIu64
+                            ": going on by time",
+                        offset);
+                ret->from = STREAM_FROM_TIME;
+                r = store_devices(s->store, NULL, newest_seen, &ret->time_ms, err);
+        }
+        return r || !stat.id ? r : store_set_stream(s->store, stat.id, err);
+}
+
+/* A stream without a writer has no identity; it has one when there are records. */
+static int learn_id(struct server *s, struct err *err)
+{
+        struct stream_stat stat;
+        if (s->has_id)
+                return 0;
+        int r = stream_stat(s->stream_dir, &stat, err);
+        if (!r && stat.id)
+                r = store_set_stream(s->store, stat.id, err);
+        s->has_id = !r && stat.id;
+        return r;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -128,7 +145,7 @@ static void on_gathered(evutil_socket_t fd, short what, void *arg)
         size_t n = 0;
         if (!s->reader)
                 return;
-        if (ingest_batch(&s->ingest, s->reader, BATCH_MAX, &n, &err)) {
+        if (learn_id(s, &err) || ingest_batch(&s->ingest, s->reader, BATCH_MAX, &n, &err)) {
                 back_off(s, &err);
                 return;
         }

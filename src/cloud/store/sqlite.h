@@ -87,7 +87,7 @@ struct store {
         sqlite3_stmt *statements[ST_N];
         int64_t next_id, last_tick_ms, dead_letters;
         int64_t tuned_id; /* `next_id` at the last store_tune() */
-        uint64_t offset;
+        uint64_t offset, stream;
         bool in_batch, is_stale;
 };
 

@@ -22,8 +22,8 @@
 
 static const char *const migrations[] = {
         "CREATE TABLE _position(id INTEGER PRIMARY KEY CHECK(id = 1), next_offset INTEGER NOT NULL,"
-        " next_id INTEGER NOT NULL, commits INTEGER NOT NULL);"
-        "INSERT INTO _position VALUES(1, 0, 1, 0);"
+        " next_id INTEGER NOT NULL, commits INTEGER NOT NULL, stream INTEGER NOT NULL);"
+        "INSERT INTO _position VALUES(1, 0, 1, 0, 0);"
         "CREATE TABLE _devices(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, first_seen "
         "INTEGER NOT NULL,"
         " last_seen INTEGER NOT NULL, last_time INTEGER NOT NULL, sequence INTEGER NOT NULL,"
@@ -115,7 +115,7 @@ static int load_kinds(struct store *s, struct err *err)
 /* Everything that the writer keeps in memory, from the file. */
 static int load(struct store *s, struct err *err)
 {
-        int64_t offset = 0;
+        int64_t offset = 0, stream = 0;
         int r = schema_load(s, err);
         if (!r)
                 r = devices_load(s, err);
@@ -131,7 +131,10 @@ static int load(struct store *s, struct err *err)
         if (!r)
                 r = read_number(
                         s, "SELECT coalesce(max(id), 0) FROM dead_letter", &s->dead_letters, err);
+        if (!r)
+                r = read_number(s, "SELECT stream FROM _position", &stream, err);
         s->offset = (uint64_t)offset;
+        s->stream = (uint64_t)stream;
         s->is_stale = r != 0;
         return r;
 }
@@ -177,6 +180,27 @@ void store_free(struct store *s)
         if (s->lock_fd >= 0)
                 close(s->lock_fd);
         free(s);
+}
+
+uint64_t store_stream(const struct store *s)
+{
+        return s->stream;
+}
+
+int store_set_stream(struct store *s, uint64_t id, struct err *err)
+{
+        if (id == s->stream)
+                return 0;
+        uint64_t offset = s->stream ? 0 : s->offset;
+        int r = store_exec_made(s,
+                sqlite3_mprintf("UPDATE _position SET stream = %lld, next_offset = %lld",
+                        (long long)id, (long long)offset),
+                err);
+        if (r)
+                return r;
+        s->stream = id;
+        s->offset = offset;
+        return 0;
 }
 
 /* ── batches ── */

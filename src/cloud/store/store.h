@@ -164,6 +164,11 @@ int store_open(const char *path, struct store **ret_store, struct err *err);
  * yet. Also for readers. */
 uint64_t store_offset(const struct store *s);
 
+/* The identity of the stream that the position is in; 0: unknown. */
+uint64_t store_stream(const struct store *s);
+/* The position is in that stream from now on. If it was in another one before, it is 0. */
+int store_set_stream(struct store *s, uint64_t id, struct err *err);
+
 int store_begin(struct store *s, struct err *err);
 #define STORE_DUPLICATE 1 /* this message is there already */
 #define STORE_REFUSED 2   /* it can't be stored; `err` has the reason, for store_refuse() */

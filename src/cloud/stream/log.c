@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
 #include "cloud/stream/log.h"
+#include "base/buf.h"
+#include "base/fs.h"
 #include "base/hash.h"
 
 #include <dirent.h>
@@ -177,6 +179,13 @@ int log_segment_path(const char *dir, uint64_t first, char path[LOG_PATH_SIZE])
 {
         int n = snprintf(path, LOG_PATH_SIZE, "%s/%020" PRIu64 ".log", dir, first);
         return n < 0 || n >= LOG_PATH_SIZE ? -ENAMETOOLONG : 0;
+}
+
+uint64_t log_id_read(const char *dir)
+{
+        CLEAN_MEM char *path = fs_join(dir, "id");
+        CLEAN_BUF struct buf text = BUF_INIT(64);
+        return path && !fs_read(path, &text, NULL) ? strtoull(buf_text(&text), NULL, 16) : 0;
 }
 
 /* ── reading one segment ── */
@@ -360,7 +369,7 @@ static int segment_span(
 
 int stream_stat(const char *dir, struct stream_stat *ret_stat, struct err *err)
 {
-        struct stream_stat s = {0};
+        struct stream_stat s = {.id = log_id_read(dir)};
         CLEAN_SEGMENTS struct log_segments segments = {0};
         int r = log_segments_read(dir, &segments, err);
         if (r < 0)

@@ -65,6 +65,9 @@ void log_segments_fini(struct log_segments *s);
 /* -ENAMETOOLONG if it doesn't fit. */
 int log_segment_path(const char *dir, uint64_t first, char path[LOG_PATH_SIZE]);
 
+/* The stream's identity: the file `id`, 16 hexadecimal digits. 0: there is none. */
+uint64_t log_id_read(const char *dir);
+
 /* ── reading one segment ── */
 
 /* A place in a segment and what was read around it. All zero but for fd = -1 when closed. */

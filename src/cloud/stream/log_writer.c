@@ -167,6 +167,17 @@ static int resume(struct stream_writer *w, bool was_cut, struct err *err)
         return resume_last(w, s.first[s.n - 1], was_cut, err);
 }
 
+static int give_id(const char *dir, struct err *err)
+{
+        char id[17];
+        if (log_id_read(dir))
+                return 0;
+        CLEAN_MEM char *path = fs_join(dir, "id");
+        if (!path || hash_random_hex(id, 8))
+                return err_set(err, -ENOMEM, "cannot make the stream's identity");
+        return fs_write_atomic(path, id, sizeof(id) - 1, 0600, err);
+}
+
 int stream_writer_open(const char *dir, const struct stream_options *options,
         struct stream_writer **ret_writer, struct err *err)
 {
@@ -186,6 +197,8 @@ int stream_writer_open(const char *dir, const struct stream_options *options,
         int r = fs_mkdir_p(dir, 0700, err);
         if (!r)
                 r = lock_take(w, &was_cut, err);
+        if (!r)
+                r = give_id(dir, err);
         if (!r)
                 r = resume(w, was_cut, err);
         if (r)

@@ -111,6 +111,8 @@ struct stream_skipped stream_reader_skipped(const struct stream_reader *r);
 /* ── looking ── */
 
 struct stream_stat {
+        uint64_t id; /* random, of this folder's stream; an offset means nothing in another. 0: no
+                        writer yet */
         uint64_t first_offset; /* of the oldest record; equal to next_offset when there is none */
         uint64_t next_offset;  /* behind the newest */
         int64_t first_time_ms, last_time_ms; /* 0 when there is none */

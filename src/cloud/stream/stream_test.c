@@ -197,6 +197,23 @@ static void offsets_and_records_survive_a_restart_of_the_writer(void **state)
         assert_int_equal(s.last_time_ms, 15000);
 }
 
+static void each_stream_has_its_own_identity(void **state)
+{
+        uint64_t first = 0;
+        for (int i = 0; i < 4; i++) {
+                if (i == 2)
+                        assert_int_equal(fs_remove_tree(dir, NULL), 0);
+                if (i == 0 || i == 2)
+                        assert_int_equal(stat_now().id, 0);
+                CLEAN(stream_writer) struct stream_writer *w = given_writer(0);
+                append_many(w, 1);
+                if (i == 0)
+                        first = stat_now().id;
+                assert_true(first != 0);
+                assert_true((stat_now().id == first) == (i < 2));
+        }
+}
+
 static void only_one_process_writes(void **state)
 {
         CLEAN(stream_writer) struct stream_writer *w = given_writer(0);
@@ -500,6 +517,7 @@ int main(void)
                 T(read_starts_where_it_was_asked_to),
                 T(reader_waits_for_a_writer_that_was_never_there),
                 T(offsets_and_records_survive_a_restart_of_the_writer),
+                T(each_stream_has_its_own_identity),
                 T(only_one_process_writes),
                 T(empty_and_largest_records_are_kept),
                 T(torn_end_is_cut_off_at_every_byte),
