@@ -39,6 +39,7 @@ class Cloud:
                               self.folder / f"broker-{self.starts}.log")
         self.broker.wait_for_text(" running")
         self.start_store()
+        self.store.wait_for_text("ready")
 
     def start_store(self):
         self.starts += 1
