@@ -27,9 +27,18 @@ static void add_security_headers(struct request *q, bool is_304)
         http_add_header(q->x, "X-Frame-Options", "DENY");
 }
 
+static int append(const char *data, size_t len, void *b)
+{
+        return buf_add(b, data, len);
+}
+
 static int serialize(const json_t *value, enum media media, struct buf *b)
 {
-        return media == MEDIA_CBOR ? cbor_encode(value, b) : json_append(b, value);
+        if (media == MEDIA_CBOR)
+                return cbor_encode(value, b);
+        /* nine digits hold a float exactly, and those are the only fractions here */
+        return json_dump_callback(
+                value, append, b, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
 }
 
 /* Errors are JSON unless HAL was named. */

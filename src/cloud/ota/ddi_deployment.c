@@ -190,9 +190,11 @@ int ddi_deployment(struct request *q)
                 tx_commit(&q->tx); /* the end counts, though the answer is a 404 */
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 404);
         }
+        json_t *document =
+                deployment_document(q, &a, "deployment"); /* shows the state before this read */
         note_retrieval(q, &a,
                 "Update Server: Target retrieved update action and should start now the download.");
-        return reply_json(q, 200, deployment_document(q, &a, "deployment"));
+        return reply_json(q, 200, document);
 }
 
 int ddi_installed_base(struct request *q)

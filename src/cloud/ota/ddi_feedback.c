@@ -208,9 +208,9 @@ static struct cancel_answer answer_of(const struct report *r)
 {
         switch (r->execution) {
         case EXECUTION_CANCELED:
-                return (struct cancel_answer){
-                        ACTION_WARNING, "Update Server: Target reported cancel for a cancel which "
-                                        "is not supported by the server."};
+                return (struct cancel_answer){ACTION_WARNING,
+                        "Update Server: Target reported cancel for a cancel which "
+                        "is not supported by the server."};
         case EXECUTION_REJECTED:
                 return (struct cancel_answer){ACTION_CANCEL_REJECTED,
                         "Update Server: Target rejected the cancellation request."};

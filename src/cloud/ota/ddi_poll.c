@@ -279,8 +279,8 @@ int ddi_config_data(struct request *q)
 /* ── installedBase: the device says what it has ── */
 
 static const struct shape installed_members[] = {
-        {.name = "name", .type = SHAPE_TEXT, .flags = SHAPE_NEEDED},
-        {.name = "version", .type = SHAPE_TEXT, .flags = SHAPE_NEEDED},
+        {.name = "name", .type = SHAPE_TEXT, .flags = SHAPE_NEEDED | SHAPE_NULL_BAD},
+        {.name = "version", .type = SHAPE_TEXT, .flags = SHAPE_NEEDED | SHAPE_NULL_BAD},
         {0},
 };
 const struct shape shape_installed[] = {{.type = SHAPE_OBJECT, .sub = installed_members}};

@@ -217,16 +217,13 @@ int download_reply(struct request *q, const struct artifact *a)
                         &q->tx, PROBLEM_BINARY_DELETED, "The file of '%s' is gone", a->filename);
         http_add_header(q->x, "Accept-Ranges", "bytes");
         http_add_header(q->x, "Content-Disposition", download_disposition(q, a->filename));
-        if (!range || strcmp(http_method(q->x), "HEAD") == 0 || wants_whole_file(q, a)) {
-                http_add_header(q->x, "ETag", arena_printf(&q->arena, "\"%s\"", a->sha1));
-                http_add_header(q->x, "Last-Modified", http_date(q, a->created_at));
+        http_add_header(q->x, "ETag", arena_printf(&q->arena, "\"%s\"", a->sha1));
+        http_add_header(q->x, "Last-Modified", http_date(q, a->created_at));
+        if (!range || strcmp(http_method(q->x), "HEAD") == 0 || wants_whole_file(q, a))
                 return reply_file(q, fd, 200, 0, a->size);
-        }
         size_t n = read_spans(range, a->size, spans);
         if (n == 0)
                 return reply_unsatisfiable(q, fd, a);
-        http_add_header(q->x, "ETag", arena_printf(&q->arena, "\"%s\"", a->sha1));
-        http_add_header(q->x, "Last-Modified", http_date(q, a->created_at));
         if (n > 1)
                 return reply_parts(q, fd, a, spans, n);
         set_content_range(q, &spans[0], a->size);

@@ -62,7 +62,6 @@ static const struct field target_fields[] = {
                 "SELECT 1 FROM tag_member e JOIN tag k ON k.id=e.tag AND k.kind=0 WHERE "
                 "e.member=t.id",
                 "k.name", NULL},
-        {"failedrollout", FIELD_FAILED_ROLLOUT, NULL, NULL, NULL},
         {0},
 };
 static const struct sort_field target_sorts[] = {

@@ -23,12 +23,13 @@ struct compiler {
 
 static int syntax(struct compiler *c)
 {
-        return tx_problem(c->tx, PROBLEM_RSQL_SYNTAX, NULL);
+        return tx_problem(c->tx, PROBLEM_RSQL_SYNTAX, "The query cannot be read");
 }
 
-static int bad_field(struct compiler *c)
+static int bad_field(struct compiler *c, const struct rsql_node *n)
 {
-        return tx_problem(c->tx, PROBLEM_RSQL_FIELD, NULL);
+        return tx_problem(c->tx, PROBLEM_RSQL_FIELD,
+                "'%s' with '%s' is no field or value to search by", n->selector, n->values[0]);
 }
 
 static void add_arg(struct compiler *c, struct sql_arg arg)
@@ -179,7 +180,7 @@ static int word_condition(struct compiler *c, const struct field *f, const struc
                                 found = w;
                 }
                 if (found < 0)
-                        return bad_field(c);
+                        return bad_field(c, n);
                 buf_adds(&c->sql, i ? ",?" : "?");
                 add_arg(c, (struct sql_arg)SQL_I(found));
         }
@@ -273,7 +274,7 @@ static int compile_complete(struct compiler *c, const struct rsql_node *n)
         if (n->op != RSQL_EQ && n->op != RSQL_NE)
                 return syntax(c);
         if (c->depth_or > 0)
-                return bad_field(c);
+                return bad_field(c, n);
         if (!is_true && strcmp(n->values[0], "false") != 0)
                 return syntax(c);
         c->complete = is_true == (n->op == RSQL_EQ);
@@ -309,7 +310,7 @@ static int compile_comparison(struct compiler *c, const struct rsql_node *n)
 {
         const struct field *f = find_field(c, n->selector);
         if (!f)
-                return bad_field(c);
+                return bad_field(c, n);
         switch (f->kind) {
         case FIELD_MAP:
                 return compile_map(c, f, n);

@@ -192,9 +192,10 @@ int filter_update(struct request *q)
 
 int filter_remove(struct request *q)
 {
-        if (require_filter(q) < 0)
-                return -1;
-        sql_run(&q->tx, "DELETE FROM filter WHERE id=?", SQL_I(q->ids[0]));
+        if (sql_run(&q->tx, "DELETE FROM filter WHERE tenant=? AND id=?", SQL_I(q->tx.tenant),
+                    SQL_I(q->ids[0])) == 0)
+                return tx_not_found_list(&q->tx, "TargetFilterQuery",
+                        json_pack("[o]", json_sprintf("%lld", (long long)q->ids[0])));
         return reply_none(q, 204);
 }
 

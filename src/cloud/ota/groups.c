@@ -107,6 +107,8 @@ int group_assign_param_query(struct request *q)
 
 int group_unassign(struct request *q)
 {
+        if (!q->body)
+                return tx_problem(&q->tx, PROBLEM_CONSTRAINT, "the list must not be empty");
         return assign(q, NULL);
 }
 

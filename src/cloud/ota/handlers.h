@@ -5,10 +5,11 @@
 #include "cloud/ota/request.h"
 
 /* ── shapes that several resources share ── */
-extern const struct shape shape_id_array[];     /* [{"id":1}], not empty */
-extern const struct shape shape_id_object[];    /* {"id":1} */
-extern const struct shape shape_text_array[];   /* ["dev1"], not empty */
-extern const struct shape shape_number_array[]; /* [1], not empty */
+extern const struct shape shape_id_array[];           /* [{"id":1}], not empty */
+extern const struct shape shape_id_object[];          /* {"id":1} */
+extern const struct shape shape_text_array[];         /* ["dev1"], not empty */
+extern const struct shape shape_text_array_or_none[]; /* the same, or no body */
+extern const struct shape shape_number_array[];       /* [1], not empty */
 
 /* targets.c */
 extern const struct shape shape_target_create[], shape_target_update[], shape_target_type_ref[],

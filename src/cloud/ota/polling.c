@@ -114,8 +114,6 @@ static int parse_rule(struct tx *tx, const char *text, size_t len, bool is_first
                         return -EINVAL;
                 r->query = trimmed(tx, part, (size_t)(arrow - part));
                 part = trimmed(tx, arrow + 2, strlen(arrow + 2));
-                if (!*r->query)
-                        return -EINVAL;
         }
         return parse_spread_interval(part, r);
 }

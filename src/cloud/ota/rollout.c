@@ -478,6 +478,15 @@ static void pass_running(struct tx *tx, struct rollout *r)
                 rollout_set_status(tx, r, ROLLOUT_FINISHED);
 }
 
+static void close_groups(struct tx *tx, const struct rollout *r)
+{
+        sql_run(tx,
+                "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE rollout=? "
+                "AND status<>?",
+                SQL_I(GROUP_FINISHED), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id),
+                SQL_I(GROUP_ERROR));
+}
+
 static void pass_stopping(struct tx *tx, struct rollout *r)
 {
         struct action a;
@@ -491,11 +500,7 @@ static void pass_stopping(struct tx *tx, struct rollout *r)
                 if (a.status != ACTION_CANCELING)
                         action_ask_cancel(tx, &a, "Update Server: manual cancelation requested");
         }
-        sql_run(tx,
-                "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE rollout=? "
-                "AND status<>?",
-                SQL_I(GROUP_FINISHED), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id),
-                SQL_I(GROUP_ERROR));
+        close_groups(tx, r);
         rollout_set_status(tx, r, ROLLOUT_STOPPED);
 }
 
@@ -518,6 +523,7 @@ static void pass_deleting(struct tx *tx, struct rollout *r)
                         tx, a.id, ACTION_CANCELED, "Update Server: the rollout was deleted");
                 action_canceled(tx, &a);
         }
+        close_groups(tx, r);
         sql_run(tx, "UPDATE rollout SET deleted=1 WHERE id=?", SQL_I(r->id));
         rollout_set_status(tx, r, ROLLOUT_DELETED);
 }

@@ -28,7 +28,7 @@ int64_t rollout_add_dynamic_group(
                 "ORDER BY id DESC"
                 " LIMIT 1)",
                 SQL_I(tx->tenant), SQL_I(r->id), SQL_T(name), SQL_I(status), SQL_D((double)size),
-                SQL_T(tx->user), SQL_I(tx->now));
+                SQL_T(r->created_by), SQL_I(tx->now));
 }
 
 static bool find_open_group(struct tx *tx, const struct rollout *r, struct group *ret)

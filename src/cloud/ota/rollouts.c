@@ -6,22 +6,33 @@
 #include "cloud/ota/set.h"
 #include "cloud/ota/settings.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ── bodies ── */
 
 static const struct shape condition_members[] = {
-        {.name = "condition", .type = SHAPE_WORD, .words = condition_words},
+        {.name = "condition",
+                .type = SHAPE_WORD,
+                .words = condition_words,
+                .flags = SHAPE_NULL_UNREADABLE},
         {.name = "expression", .type = SHAPE_TEXT, .max = 512, .flags = SHAPE_NULL_BAD},
         {0},
 };
 static const struct shape success_action_members[] = {
-        {.name = "action", .type = SHAPE_WORD, .words = success_action_words},
+        {.name = "action",
+                .type = SHAPE_WORD,
+                .words = success_action_words,
+                .flags = SHAPE_NULL_UNREADABLE},
         {.name = "expression", .type = SHAPE_TEXT, .max = 512},
         {0},
 };
 static const struct shape error_action_members[] = {
-        {.name = "action", .type = SHAPE_WORD, .words = error_action_words},
+        {.name = "action",
+                .type = SHAPE_WORD,
+                .words = error_action_words,
+                .flags = SHAPE_NULL_UNREADABLE},
         {.name = "expression", .type = SHAPE_TEXT, .max = 512},
         {0},
 };
@@ -147,12 +158,6 @@ static json_t *rollout_json(struct request *q, struct sql_rows *rows, bool is_fu
         return j;
 }
 
-static json_t *rollout_row(struct request *q, struct sql_rows *r)
-{
-        json_t *j = rollout_json(q, r, q->is_full, true);
-        return j;
-}
-
 static void add_links(struct request *q, json_t *j, int64_t id, int64_t ds)
 {
         static const char *const verbs[] = {
@@ -168,6 +173,14 @@ static void add_links(struct request *q, json_t *j, int64_t id, int64_t ds)
                 json_object_set_new(links, "distributionset",
                         named_link_to(q, arena_printf(&q->arena, "%s:%s", s.name, s.version),
                                 "distributionsets/%lld", (long long)ds));
+}
+
+static json_t *rollout_row(struct request *q, struct sql_rows *r)
+{
+        json_t *j = rollout_json(q, r, q->is_full, true);
+        if (q->is_full)
+                add_links(q, j, sql_col_int(r, 0), sql_col_int(r, 1));
+        return j;
 }
 
 static json_t *read_rollout(struct request *q, int64_t id, bool has_counts)
@@ -284,11 +297,21 @@ static int add_groups(struct request *q, int64_t rollout, const json_t *groups, 
         }
         for (int64_t n = 0; n < amount; n++) {
                 const char *name = arena_printf(&q->arena, "group-%lld", (long long)n + 1);
-                if (add_group(q, rollout, NULL, name,
-                            as_float((float)(100.0 / (double)(amount - n))), false) < 0)
+                if (add_group(q, rollout, NULL, name, as_float((float)(100.0 / (double)amount)),
+                            false) < 0)
                         return -1;
         }
         return 0;
+}
+
+/* The first of them, which takes the request's conditions; later ones copy it. */
+static int add_dynamic_group(struct request *q, const struct rollout *r)
+{
+        int64_t n = sql_int(
+                &q->tx, 0, "SELECT count(*) FROM rollout_group WHERE rollout=?", SQL_I(r->id));
+        const char *name =
+                arena_printf(&q->arena, "group-%lld%s", (long long)n + 1, r->dynamic_suffix);
+        return add_group(q, r->id, NULL, name, (double)r->dynamic_count, true);
 }
 
 static int check_groups(struct request *q, const json_t *groups, int64_t amount, bool has_amount)
@@ -332,8 +355,7 @@ static int64_t insert_rollout(struct request *q, int64_t ds)
                 " is_self_approved, created_by, created_at, modified_by, modified_at)"
                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, "
                 "?17, ?15, ?17, ?15)",
-                SQL_I(q->tx.tenant), SQL_T(json_text(b, "name", "")),
-                SQL_T(json_text(b, "description", NULL)),
+                SQL_I(q->tx.tenant), SQL_T(""), SQL_T(json_text(b, "description", NULL)),
                 SQL_T(json_text(b, "targetFilterQuery", "")), SQL_I(ds), SQL_I(ROLLOUT_CREATING),
                 SQL_I(action_type_of(json_text(b, "type", NULL))),
                 SQL_I(json_int(b, "forcetime", 0)), start_arg,
@@ -349,6 +371,16 @@ static int check_name(struct request *q, const char *name, int64_t id)
         if (sql_int(&q->tx, 0, "SELECT 1 FROM rollout WHERE tenant=? AND name=? AND id<>?",
                     SQL_I(q->tx.tenant), SQL_T(name), SQL_I(id)))
                 return tx_problem(&q->tx, PROBLEM_EXISTS, "Rollout '%s' exists already", name);
+        return 0;
+}
+
+/* The name comes last: hawkBit tells every other mistake first. Until then it is "", which no
+ * rollout can be called. */
+static int take_name(struct request *q, int64_t id, const char *name)
+{
+        if (check_name(q, name, id) < 0)
+                return -1;
+        sql_run(&q->tx, "UPDATE rollout SET name=? WHERE id=?", SQL_T(name), SQL_I(id));
         return 0;
 }
 
@@ -370,21 +402,14 @@ int rollouts_create(struct request *q)
         const json_t *b = q->body;
         if (check_new(q, &s) < 0)
                 return -1;
-        bool is_taken = sql_int(&q->tx, 0, "SELECT 1 FROM rollout WHERE tenant=? AND name=?",
-                SQL_I(q->tx.tenant), SQL_T(json_text(b, "name", "")));
-        if (is_taken) /* looked at last, so that other mistakes are told first */
-                sql_run(&q->tx,
-                        "UPDATE rollout SET name=name||char(0)||id WHERE tenant=? AND name=?",
-                        SQL_I(q->tx.tenant), SQL_T(json_text(b, "name", "")));
         int64_t id = insert_rollout(q, s.id);
         const json_t *groups = json_object_get(b, "groups");
         if (!id || add_groups(q, id, groups, json_int(b, "amountGroups", 1)) < 0 ||
-                rollout_require(&q->tx, id, &r) < 0 || rollout_plan(&q->tx, &r) < 0)
+                rollout_require(&q->tx, id, &r) < 0 || rollout_plan(&q->tx, &r) < 0 ||
+                take_name(q, id, json_text(b, "name", "")) < 0)
                 return -1;
-        if (is_taken)
-                return tx_problem(&q->tx, PROBLEM_EXISTS, "Rollout '%s' exists already", r.name);
-        if (r.dynamic_suffix)
-                rollout_add_dynamic_group(&q->tx, &r, GROUP_CREATING, r.dynamic_count);
+        if (r.dynamic_suffix && add_dynamic_group(q, &r) < 0)
+                return -1;
         set_lock_implicitly(&q->tx, &s);
         return reply_json(q, 201, read_rollout(q, id, true));
 }
@@ -396,8 +421,7 @@ int rollout_retry_request(struct request *q)
         if (rollout_require(&q->tx, q->ids[0], &r) < 0)
                 return -1;
         if (r.is_deleted)
-                return tx_problem(
-                        &q->tx, PROBLEM_DELETED, "Rollout %lld is deleted", (long long)r.id);
+                return tx_not_found(&q->tx, "Rollout", r.id);
         if (r.status != ROLLOUT_FINISHED)
                 return tx_problem(
                         &q->tx, PROBLEM_CONSTRAINT, "Only a finished rollout can be retried");
@@ -415,7 +439,7 @@ int rollout_retry_request(struct request *q)
                 return -1;
         int64_t id = insert_rollout(q, s.id);
         if (!id || add_groups(q, id, NULL, 1) < 0 || rollout_require(&q->tx, id, &r) < 0 ||
-                rollout_plan(&q->tx, &r) < 0)
+                rollout_plan(&q->tx, &r) < 0 || take_name(q, id, name) < 0)
                 return -1;
         return reply_json(q, 201, read_rollout(q, id, true));
 }
@@ -520,6 +544,18 @@ static json_t *action_json(const char *word, const char *expression)
         return json_pack("{s:s, s:s*}", "action", word, "expression", expression);
 }
 
+/* The number with the fewest digits that is this float: 33.333332, as Java writes it. */
+static double shortest(double v)
+{
+        char text[32];
+        for (int digits = 1; digits <= 9; digits++) {
+                snprintf(text, sizeof(text), "%.*g", digits, v);
+                if (strtof(text, NULL) == (float)v)
+                        break;
+        }
+        return strtod(text, NULL);
+}
+
 static json_t *group_json(struct request *q, struct sql_rows *rows, bool has_counts)
 {
         struct group g;
@@ -536,7 +572,7 @@ static json_t *group_json(struct request *q, struct sql_rows *rows, bool has_cou
         json_object_set_new(j, "errorCondition", condition_json(g.error_condition));
         json_object_set_new(j, "errorAction", action_json("PAUSE", g.error_expression));
         add_text(j, "targetFilterQuery", g.query);
-        json_object_set_new(j, "targetPercentage", json_real(g.percentage));
+        json_object_set_new(j, "targetPercentage", json_real(shortest(g.percentage)));
         if (settings_bool(&q->tx, SETTING_CONFIRMATION))
                 add_bool(j, "confirmationRequired", g.confirm != 0);
         add_int(j, "id", g.id);

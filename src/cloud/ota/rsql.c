@@ -175,6 +175,7 @@ static bool take_joint(struct parser *p, char sign, const char *word)
                 p->at += n;
                 return true;
         }
+        p->at = before;
         return false;
 }
 

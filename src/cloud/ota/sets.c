@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
+#include "base/limits.h"
 #include "cloud/ota/action.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/module.h"
@@ -330,7 +331,12 @@ int set_modules_add(struct request *q)
 {
         struct dset s;
         if (set_require_valid(&q->tx, q->ids[0], &s) < 0 || check_modules(q, q->body) < 0 ||
-                need_open(q, &s) < 0 || add_modules(q, &s, q->body) < 0)
+                need_open(q, &s) < 0)
+                return -1;
+        int64_t n = sql_int(&q->tx, 0, "SELECT count(*) FROM ds_module WHERE ds=?", SQL_I(s.id));
+        if (n + (int64_t)json_array_size(q->body) > LIMIT_OTA_PER_PARENT)
+                return tx_problem(&q->tx, PROBLEM_QUOTA, "Too many modules in a distribution set");
+        if (add_modules(q, &s, q->body) < 0)
                 return -1;
         touch(q, s.id);
         return reply_none(q, 204);

@@ -122,6 +122,8 @@ static int read_member(const struct shape *member, const json_t *raw, json_t *in
         const json_t *value = json_object_get(raw, member->name);
         if (!value && !(member->flags & SHAPE_NEEDED))
                 return 0;
+        if (json_is_null(value) && (member->flags & SHAPE_NULL_UNREADABLE))
+                return -1;
         if (json_is_null(value) && (member->flags & SHAPE_NULL_BAD))
                 return json_object_set_new(into, member->name, json_null());
         if (!value || json_is_null(value))

@@ -38,6 +38,7 @@ enum {
         SHAPE_RANGE = 128,    /* numbers: min..max */
         SHAPE_NULL_BAD = 256, /* explicit null: constraint violation, though absence is fine */
         SHAPE_TRIM = 512,
+        SHAPE_NULL_UNREADABLE = 1024, /* explicit null: not readable, though absence is fine */
 };
 
 struct shape {

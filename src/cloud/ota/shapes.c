@@ -11,6 +11,9 @@ static const struct shape text[] = {{.type = SHAPE_TEXT}};
 const struct shape shape_text_array[] = {
         {.type = SHAPE_ARRAY, .flags = SHAPE_NOT_EMPTY, .sub = text}};
 
+const struct shape shape_text_array_or_none[] = {
+        {.type = SHAPE_ARRAY, .flags = SHAPE_NOT_EMPTY | SHAPE_OPTIONAL, .sub = text}};
+
 static const struct shape number[] = {{.type = SHAPE_LONG}};
 const struct shape shape_number_array[] = {
         {.type = SHAPE_ARRAY, .flags = SHAPE_NOT_EMPTY, .sub = number}};

@@ -68,6 +68,11 @@ static int require_tag(struct request *q, const struct kind *k)
         if (sql_int(&q->tx, 0, "SELECT 1 FROM tag WHERE tenant=? AND kind=? AND id=?",
                     SQL_I(q->tx.tenant), SQL_I(k->number), SQL_I(q->ids[0])))
                 return 0;
+        /* hawkBit looks set tags up in bulk when it deletes them */
+        if (k == &set_kind && strcmp(http_method(q->x), "DELETE") == 0 &&
+                !strstr(q->path, "/assigned"))
+                return tx_not_found_list(&q->tx, k->type,
+                        json_pack("[o]", json_sprintf("%lld", (long long)q->ids[0])));
         return tx_not_found(&q->tx, k->type, q->ids[0]);
 }
 

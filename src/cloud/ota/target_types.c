@@ -127,11 +127,13 @@ static int64_t create_one_type(struct request *q, const json_t *one)
         struct tx *tx = &q->tx;
         const char *key = json_text(one, "key", NULL), *name = json_text(one, "name", NULL);
         const json_t *sets = json_object_get(one, "compatibledistributionsettypes");
-        if (!(key && *key) && !(name && *name))
+        if (!key && !name)
                 return tx_problem(tx, PROBLEM_TARGET_TYPE_KEY_OR_NAME, "key or name is required"),
                        0;
-        key = key && *key ? key : name;
-        name = name && *name ? name : key;
+        key = key ? key : name;
+        name = name ? name : key;
+        if (!*key || !*name)
+                return tx_problem(tx, PROBLEM_CONSTRAINT, "key and name must not be empty"), 0;
         if (shape_utf16_length(key) > 64)
                 return tx_problem(tx, PROBLEM_CONSTRAINT, "key is too long"), 0;
         if (sql_int(tx, 0, "SELECT 1 FROM target_type WHERE tenant=? AND (key=? OR name=?)",

@@ -71,7 +71,8 @@ static void sql_fold(sqlite3_context *ctx, int n, sqlite3_value **args)
 
 /* ── the store ── */
 
-static int open_store(const char *path, bool is_readonly, struct database **ret_store, struct err *err)
+static int open_store(
+        const char *path, bool is_readonly, struct database **ret_store, struct err *err)
 {
         struct database *s = calloc(1, sizeof(*s));
         if (!s)
