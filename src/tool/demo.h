@@ -44,6 +44,7 @@ struct demo {
         struct cloud_config config;
         bool has_config;
         struct proc *up;
+        bool is_up; /* it was ready once: what a failure leaves behind is worth keeping */
         struct store *store;
         struct demo_car cars[DEMO_CARS];
 

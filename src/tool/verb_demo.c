@@ -73,6 +73,7 @@ static int start_cloud(struct demo *d, struct err *err)
         r = demo_start(d, argv, "up.log", &d->up, err);
         if (!r)
                 r = demo_wait(d, is_up, NULL, 30000, err);
+        d->is_up = !r;
         if (!r)
                 demo_end(d, "broker, store, update server, pipeline and page are ready");
         return r;
@@ -717,8 +718,11 @@ int verb_demo(void *context, int argc, char **argv)
                         putchar('\n');
                 fflush(stdout);
                 cli_fail("driveline demo", &err);
+                if (!d.is_up && strstr(err.text, "is taken"))
+                        fprintf(stderr,
+                                "driveline demo: or let the demo use other ports: --ports 18000\n");
         }
-        demo_fini(&d, keep || (failed && d.up));
+        demo_fini(&d, keep || (failed && d.is_up));
         if (!failed && r != -EINTR && once)
                 puts("every step was verified");
         return r < 0 ? CLI_FAILED : CLI_OK;
