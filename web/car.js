@@ -304,6 +304,7 @@ export class CarPage {
   draw() {
     this.drawnAt = Date.now();
     this.view.follow();
+    this.view.period = Math.min(...Object.values(this.tables).map((t) => t.period));
     for (const strip of this.strips) strip.draw(strip.table);
     this.place();
     this.timeline.draw();

@@ -9,7 +9,7 @@ import { server } from '/net.js';
 
 export class View {
   constructor(windowMs) {
-    Object.assign(this, { windowMs, live: true, cursor: null, skew: 0, first: null, width: 800, step: 0 });
+    Object.assign(this, { windowMs, live: true, cursor: null, skew: 0, first: null, width: 800, step: 0, period: 1000 });
     this.to = server.now();
     this.from = this.to - windowMs;
   }
@@ -202,11 +202,11 @@ export class Timeline {
     for (const { m, chip, line, shade } of this.nodes || []) {
       const seen = m.time >= view.from && m.time <= view.to;
       chip.hidden = line.hidden = !seen;
-      shade.hidden = !seen || !m.gap;
+      shade.hidden = !seen || !m.gap || m.gap.ms < view.period * 1.5; // as far apart as ever: no gap to see
       if (!seen) continue;
       const x = view.x(m.time);
       line.style.transform = `translateX(${x}px)`;
-      if (m.gap) {
+      if (!shade.hidden) {
         const from = Math.max(0, view.x(m.gap.from));
         shade.style.left = `${from}px`;
         shade.style.width = `${Math.max(1, Math.min(view.width, view.x(m.gap.to)) - from)}px`;

@@ -15,10 +15,10 @@
 #include <strings.h>
 
 #define TABLE_UPDATE "Update"
-/* A gap is looked for from a little before an update began until the new software had time to show
- * itself: the first message after the end of a trial that failed comes within this. */
+/* A gap is looked for from a little before an update began until a little after it ended: the first
+ * message of an old version that was taken back comes after the end. */
 #define GAP_BEFORE_MS 5000
-#define GAP_AFTER_MS 15000
+#define GAP_AFTER_MS 5000
 
 struct source_store {
         char *path;

@@ -19,7 +19,8 @@
 
 #define N_FEEDS 3
 #define REFILL_MS 1000
-/* All targets are read at once, so with very many of them it is done less often: 2 % of the time. */
+/* All targets are read at once, so with very many of them it is done less often: 2 % of the time.
+ */
 #define TARGETS_REST 50
 
 struct viewer {
@@ -30,7 +31,7 @@ struct viewer {
         struct event *refill; /* timer: looks whether store and update server know more devices */
         uint64_t targets_generation;
         int64_t targets_at; /* monotonic ms from when on they may be read again */
-        bool has_history; /* the store has told all that was before our tail of the stream */
+        bool has_history;   /* the store has told all that was before our tail of the stream */
         struct live_feed feeds[N_FEEDS];
         struct api api;
 };
