@@ -72,20 +72,22 @@ static int read_authorization(
 static int run_call(const struct cloud_config *config, const char *method, const char *target,
         const char *body, struct call *c)
 {
-        char authorization[2 * MAX_PASSWORD] = "", url[256];
+        char authorization[2 * MAX_PASSWORD] = "", url[256], path[2048];
         int r = read_authorization(config, authorization, c->err);
         if (r < 0)
                 return r;
         const char *headers[] = {
                 "Authorization", authorization, "Accept", "application/json", NULL};
-        snprintf(url, sizeof(url), "http://%s/rest/v1/", config->http_listen);
+        snprintf(url, sizeof(url), "http://%s/rest/v1", config->http_listen);
+        if ((size_t)snprintf(path, sizeof(path), "/%s", target) >= sizeof(path))
+                return err_set(c->err, -E2BIG, "the query is too long");
         CLEAN(http_client) struct http_client *client = NULL;
         r = http_client_new(c->base, &(struct http_client_options){.url = url, .headers = headers},
                 &client, c->err);
         if (r < 0)
                 return r;
         struct http_request request = {.method = method,
-                .target = target,
+                .target = path,
                 .body = body,
                 .body_len = body ? strlen(body) : 0,
                 .content_type = body ? "application/json" : NULL,
