@@ -429,7 +429,7 @@ static void hidden_record_in_a_payload_is_never_found(void **state)
 /* Appends until it is killed, and tells each offset that was returned through the pipe. */
 static void write_until_killed(int pipe_fd)
 {
-        struct stream_options options = {.segment_bytes = 20000};
+        struct stream_options options = {.segment_bytes = 100000};
         struct stream_writer *w = NULL;
         if (stream_writer_open(dir, &options, &w, NULL))
                 _exit(1);
