@@ -134,6 +134,8 @@ static void retry_later(struct mqtt *m)
         log_debug("mqtt: %s:%d: %s", m->options.host, m->options.port, reason);
         if (was_connected && m->options.on_disconnected)
                 m->options.on_disconnected(m->options.arg, reason);
+        if (!was_connected && m->options.on_failed)
+                m->options.on_failed(m->options.arg, reason);
 }
 
 /* Reading, writing and upkeep in one place, since the TLS handshake advances in reads only and the

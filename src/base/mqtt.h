@@ -26,6 +26,7 @@ struct mqtt_options {
         /* All optional, called from the loop, never from within a call of ours. */
         void (*on_connected)(void *arg);
         void (*on_disconnected)(void *arg, const char *reason);
+        void (*on_failed)(void *arg, const char *reason); /* an attempt to connect; the next follows */
         void (*on_acknowledged)(void *arg, int message_id);
         void (*on_message)(void *arg, const char *topic, const void *payload, size_t len);
         void *arg;

@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* A fresh folder for each test. */
@@ -287,6 +289,29 @@ static void a_peek_sees_what_waits(void **state)
         assert_int_equal(st.acknowledged, 2);
 }
 
+/* A limit on the file's size stands for a full disk: the last write fits in part only. */
+static void a_full_disk_costs_messages_and_nothing_else(void **state)
+{
+        struct rlimit unlimited, full = {0};
+        CLEAN(spool) struct spool *s = opened(*state, 1 << 20);
+        append(s, 3, 40);
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+        full = unlimited;
+        full.rlim_cur = 3 * 64 + 30;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+        struct err err = ERR_INIT;
+        CLEAN_MEM char *text = calloc(1, 200);
+        for (int i = 0; i < 5; i++)
+                assert_true(spool_append(s, 1, text, 200, &err) < 0);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+        assert_true(err.text[0]);
+        append(s, 2, 40);
+        for (uint64_t i = 1; i <= 5; i++)
+                expect_next(s, i);
+        expect_empty(s);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, given_dir, remove_dir)
@@ -305,6 +330,7 @@ int main(void)
                 T(a_reserve_that_cannot_be_read_is_jumped_over),
                 T(one_torn_copy_of_the_position_is_enough),
                 T(a_peek_sees_what_waits),
+                T(a_full_disk_costs_messages_and_nothing_else),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,12 @@ void updater_fail(struct updater *u, const char *cause)
         next.announced = false;
         snprintf(next.cause, sizeof(next.cause), "%s", cause);
         updater_drop_work(u);
+        if (u->deploy.state == DEPLOY_STATE_UNPACK) {
+                /* What is there is of no use, and room for the spool is. */
+                struct err err = ERR_INIT;
+                if (slots_clear(u->slots, u->deploy.slot_to, &err))
+                        log_warning("update: %s", err.text);
+        }
         if (updater_commit(u, &next, DEPLOY_EVENT_FAILED))
                 updater_begin_report(u);
 }

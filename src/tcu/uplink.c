@@ -97,6 +97,17 @@ static void disconnected(void *arg, const char *reason)
         u->n_sent = 0;
 }
 
+/* The first failure of a series is worth a line; the rest are the same news. */
+static void failed(void *arg, const char *reason)
+{
+        struct uplink *u = arg;
+        char why[sizeof(u->why)];
+        snprintf(why, sizeof(why), "no connection to the broker: %s", reason);
+        if (strcmp(why, u->why))
+                log_warning("%s", why);
+        memcpy(u->why, why, sizeof(why));
+}
+
 static void acknowledged(void *arg, int message_id)
 {
         struct uplink *u = arg;
@@ -165,6 +176,7 @@ int uplink_new(struct event_base *base, const struct uplink_options *options, st
                 .key_file = options->key_file,
                 .on_connected = connected,
                 .on_disconnected = disconnected,
+                .on_failed = failed,
                 .on_acknowledged = acknowledged,
                 .on_message = received,
                 .arg = u};
