@@ -2,14 +2,15 @@
  * Copyright The Driveline authors */
 #include "base/cli.h"
 #include "cloud/config/config.h"
+#include "tool/registry_session.h"
 #include "tool/verb.h"
 
 #include <stdio.h>
 
 int verb_config(void *context, int argc, char **argv)
 {
-        const struct verb_context *v = context;
-        static const struct cli_option options[] = {{0}};
+        struct verb_context *v = context;
+        const struct cli_option options[] = {OPTION_DATA(v), {0}};
         const char *none[1];
         size_t n;
         int code;
