@@ -405,6 +405,14 @@ def test_a_lost_connection_is_told_and_nothing_is_missed(page, scene):
     page.complaints()
 
 
+def test_a_thinned_out_series_keeps_its_peaks(scene):
+    ask = f"/api/series?device={CAR}&table=Engine&columns=Speed&from=0&to={now_ms() - 5000}&points="
+    whole, thin = scene.get(ask + "4000"), scene.get(ask + "40")
+    assert len(whole["times"]) > 200 and len(thin["times"]) <= 40
+    assert max(thin["values"][0]) == max(whole["values"][0])
+    assert min(thin["values"][0]) == min(whole["values"][0])
+
+
 def test_strangers_names_are_refused(scene):
     for host in ("evil.example", f"evil.example:{scene.port}", "127.0.0.1.evil.example"):
         status, _, body = scene.raw("/api/fleet", host)

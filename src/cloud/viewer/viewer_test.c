@@ -483,6 +483,23 @@ static void live_goes_on_where_the_client_was(void **state)
         tear_down_scene(s);
 }
 
+static void live_sends_a_client_that_is_far_behind_back_to_its_history(void **state)
+{
+        struct scene *s = set_up_scene();
+        CLEAN_BUF struct buf seen = BUF_INIT(100000);
+        fleet_copy_text(s->request.device, sizeof(s->request.device), "VIN1");
+        s->request.has_from = true;
+        s->request.from = stream_next_offset(s->writer);
+        for (int i = 0; i <= LIMIT_VIEWER_REPLAY_RECORDS; i++)
+                append(s, "device/VIN1/telemetry", "{}");
+        for (int i = 0; i <= LIMIT_VIEWER_REPLAY_RECORDS / 100; i++) /* the tail takes 500 a turn */
+                event_base_loop(s->base, EVLOOP_NONBLOCK);
+        CLEAN_FD int fd = connect_client(s);
+        assert_true(read_until(s, fd, "event: reset", &seen));
+        assert_null(strstr(seen.data, "event: telemetry"));
+        tear_down_scene(s);
+}
+
 static void live_bounds_its_streams(void **state)
 {
         struct scene *s = set_up_scene();
@@ -546,6 +563,7 @@ int main(void)
                 cmocka_unit_test(generation_follows_the_write_ahead_log),
                 cmocka_unit_test(live_sends_one_cars_messages),
                 cmocka_unit_test(live_goes_on_where_the_client_was),
+                cmocka_unit_test(live_sends_a_client_that_is_far_behind_back_to_its_history),
                 cmocka_unit_test(live_bounds_its_streams),
                 cmocka_unit_test(live_cuts_off_a_client_that_does_not_read),
         };
