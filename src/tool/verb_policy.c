@@ -9,22 +9,28 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What all these verbs do first: options, exactly `n_args` operands, the registry. 0, or an exit
- * code
- * + 1. */
-static int begin(struct verb_context *v, int argc, char **argv, const char *usage,
-        const struct cli_option *options, const char **args, size_t n_args,
-        struct registry_session *s)
+/* Options and exactly `n_args` operands. 0, or an exit code + 1. */
+static int parse(int argc, char **argv, const char *usage, const struct cli_option *options,
+        const char **args, size_t n_args)
 {
         size_t n;
         int code;
         if (cli_parse(argc, argv, usage, options, args, n_args, &n, &code))
                 return code + 1;
-        if (n != n_args) {
-                fprintf(stderr, "driveline policy %s: an argument is missing; see --help\n",
-                        argv[0]);
-                return CLI_MISUSE + 1;
-        }
+        if (n == n_args)
+                return 0;
+        fprintf(stderr, "driveline policy %s: an argument is missing; see --help\n", argv[0]);
+        return CLI_MISUSE + 1;
+}
+
+/* What all these verbs do first: the same, and the registry. */
+static int begin(struct verb_context *v, int argc, char **argv, const char *usage,
+        const struct cli_option *options, const char **args, size_t n_args,
+        struct registry_session *s)
+{
+        int code = parse(argc, argv, usage, options, args, n_args);
+        if (code)
+                return code;
         struct err err = ERR_INIT;
         if (registry_session_open(s, v, &err) < 0)
                 return cli_fail("driveline policy", &err) + 1;
@@ -263,12 +269,12 @@ static int test(void *context, int argc, char **argv)
                 {0},
         };
         CLEAN_SESSION struct registry_session s = {0};
-        int code = begin(v, argc, argv,
+        int code = parse(argc, argv,
                 "driveline policy test --thing NAME --action ACTION --resource TEXT\n\n"
                 "Says what the broker would decide, and by which statement. Exit status 0: "
                 "allowed,\n"
                 "1: denied, 2: the question is wrong.",
-                options, none, 0, &s);
+                options, none, 0);
         if (code)
                 return code - 1;
         enum policy_action action;
@@ -284,6 +290,9 @@ static int test(void *context, int argc, char **argv)
         }
         struct registry_decision d;
         struct err err = ERR_INIT;
+        /* Only now: the first session of a data folder makes its keys and certificates. */
+        if (registry_session_open(&s, v, &err) < 0)
+                return failed(argv, &err);
         if (registry_policy_test(s.registry, thing, action, resource, &d, &err) < 0) {
                 failed(argv, &err);
                 return CLI_MISUSE;
