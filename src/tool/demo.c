@@ -130,28 +130,6 @@ int demo_wait(struct demo *d, demo_condition *is_done, void *arg, int timeout_ms
         }
 }
 
-struct pass {
-        int64_t until_ms, ms;
-        const char *what;
-};
-
-static int has_passed(struct demo *d, void *arg, char *progress, size_t size, struct err *err)
-{
-        (void)d;
-        (void)err;
-        const struct pass *p = arg;
-        int64_t left = p->until_ms - clock_mono_ms();
-        snprintf(progress, size, "%s: %.0f of %.0f s", p->what, (double)(p->ms - left) / 1000,
-                (double)p->ms / 1000);
-        return left <= 0;
-}
-
-int demo_pass(struct demo *d, int64_t ms, const char *what, struct err *err)
-{
-        struct pass p = {clock_mono_ms() + ms, ms, what};
-        return ms <= 0 ? 0 : demo_wait(d, has_passed, &p, (int)ms + 10000, err);
-}
-
 /* ── programs ── */
 
 char *demo_path(const struct demo *d, const char *fmt, ...)

@@ -71,8 +71,6 @@ typedef int demo_condition(struct demo *d, void *arg, char *progress, size_t siz
 int demo_wait(struct demo *d, demo_condition *is_done, void *arg, int timeout_ms, struct err *err);
 /* -ECHILD with the reason when the cloud or a car has ended by itself. */
 int demo_check(struct demo *d, struct err *err);
-/* Lets time pass, with a count. */
-int demo_pass(struct demo *d, int64_t ms, const char *what, struct err *err);
 
 /* ── programs ── */
 

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cloud/pipeline/pipeline.h"
 #include "tool/demo.h"
+#include "tool/demo_cycle.h"
 #include "tool/verb.h"
 #include "wire/manifest.h"
 
@@ -17,9 +18,6 @@
 #include <string.h>
 #include <time.h>
 
-/* One elementary urban cycle of UN R83, which the cars drive again and again. */
-#define CYCLE "ece15"
-#define CYCLE_S 195
 #define TRIAL "3s"
 #define FIRST_ROWS 3
 /* What an author who more than doubles the blend expects at least. */
@@ -198,7 +196,7 @@ static int start_car(struct demo *d, struct demo_car *car, struct err *err)
         snprintf(log, sizeof(log), "%s.log", car->name);
         const char *const argv[] = {d->agent_program, "--dir", car->dir, "--identity", identity,
                 "--mqtt", d->config.mqtt_listen, "--server", server, "--app", factory, "--cycle",
-                CYCLE, "--seed", "1", "--time-scale", scale, "--trial-s", TRIAL, NULL};
+                DEMO_CYCLE, "--seed", "1", "--time-scale", scale, "--trial-s", TRIAL, NULL};
         if (!identity || !factory || !car->dir)
                 return err_errno(err, -ENOMEM, "cannot start the car");
         return demo_start(d, argv, log, &car->agent, err);
@@ -241,7 +239,6 @@ struct update {
         double begun_ms, ended_ms; /* by the car's clock */
         char cause[256];
         struct store_gap gap;
-        double energy[2], disc[2]; /* Wh and °C a cycle, before and after */
 };
 
 static int apply_edit(const char *dir, const struct edit *e, struct err *err)
@@ -481,54 +478,27 @@ static int all_agree(struct demo *d, struct update *u, struct err *err)
 
 /* ── the effect ── */
 
-static double window_ms(const struct demo *d)
-{
-        return 1000.0 * CYCLE_S / d->time_scale;
-}
-
-static int measure_window(struct demo *d, const struct update *u, double from, double to,
-        double *energy, double *disc, struct err *err)
-{
-        char filter[160];
-        snprintf(filter, sizeof(filter), "DeviceID='%s' AND time BETWEEN %.0f AND %.0f",
-                u->car->name, from, to);
-        double n;
-        demo_number(d, 0, &n, "SELECT count(*) FROM Battery WHERE %s", filter);
-        demo_number(d, 0, energy, "SELECT max(EnergyAdded)-min(EnergyAdded) FROM Battery WHERE %s",
-                filter);
-        demo_number(d, 0, disc,
-                "SELECT (SELECT \"Wheel1.DiskTemperature\" FROM ABS WHERE %s ORDER BY time DESC "
-                "LIMIT 1) - "
-                "(SELECT \"Wheel1.DiskTemperature\" FROM ABS WHERE %s ORDER BY time LIMIT 1)",
-                filter, filter);
-        return n < 3 ? err_set(err, -ENODATA, "only %.0f rows to judge the effect by", n) : 0;
-}
-
 /* A whole cycle before the update and one after it. A disc takes many cycles to settle, so what is
  * compared is how much a cycle heats it. */
 static int show_effect(struct demo *d, struct update *u, struct err *err)
 {
-        double after = u->ended_ms, end = after + window_ms(d);
         char title[96];
+        struct demo_cycle before, after;
         snprintf(title, sizeof(title), "watch the effect on %s for a whole drive cycle",
                 u->car->name);
         demo_begin(d, title);
-        int r = demo_pass(
-                d, (int64_t)(end + 1500 - (double)clock_now_ms()), "the new version drives", err);
+        int r = demo_cycle_before(d, u->car->name, u->begun_ms, &before, err);
         if (!r)
-                r = measure_window(d, u, u->begun_ms - window_ms(d), u->begun_ms, &u->energy[0],
-                        &u->disc[0], err);
-        if (!r)
-                r = measure_window(d, u, after, end, &u->energy[1], &u->disc[1], err);
+                r = demo_cycle_after(d, u->car->name, u->ended_ms, &after, err);
         if (r < 0)
                 return r;
-        if (u->energy[1] < u->energy[0] * ENERGY_FACTOR || u->disc[1] >= u->disc[0])
+        if (after.energy_wh < before.energy_wh * ENERGY_FACTOR || after.disc_c >= before.disc_c)
                 return err_set(err, -EPROTO,
                         "the telemetry does not show the effect: %.0f → %.0f Wh a cycle, discs "
-                        "%.1f → %.1f °C",
-                        u->energy[0], u->energy[1], u->disc[0], u->disc[1]);
+                        "%+.1f → %+.1f °C",
+                        before.energy_wh, after.energy_wh, before.disc_c, after.disc_c);
         demo_end(d, "energy returned %.0f → %.0f Wh a cycle, front disc %+.1f → %+.1f °C a cycle",
-                u->energy[0], u->energy[1], u->disc[0], u->disc[1]);
+                before.energy_wh, after.energy_wh, before.disc_c, after.disc_c);
         return 0;
 }
 
@@ -588,7 +558,10 @@ static int play(struct demo *d, struct err *err)
                 r = start_cars(d, err);
         if (!r) {
                 demo_begin(d, "drive a whole cycle with version 1.0.0");
-                r = demo_pass(d, (int64_t)(window_ms(d)), "the old version drives", err);
+                struct demo_cycle any;
+                r = demo_cycle_after(d, d->cars[0].name, 0, &any, err);
+                if (!r)
+                        r = demo_cycle_after(d, d->cars[1].name, 0, &any, err);
         }
         if (!r) {
                 demo_end(d, "that is what the update will be compared with");
@@ -669,7 +642,7 @@ static int wait_for_signal(struct demo *d, struct err *err)
 int verb_demo(void *context, int argc, char **argv)
 {
         (void)context;
-        static struct demo d = {.time_scale = 20,
+        static struct demo d = {.time_scale = 15,
                 .cars = {{.name = "VIN-C-0001", .language = "c", .project = "car-c"},
                         {.name = "VIN-PY-0001", .language = "python", .project = "car-python"}}};
         bool once = false, keep = false;
@@ -682,7 +655,7 @@ int verb_demo(void *context, int argc, char **argv)
                 {"ports", 0, CLI_TEXT, (void *)&d.ports, "PORT",
                         "use PORT to PORT+3 in place of 8883, 8080, 8443 and 8088"},
                 {"time-scale", 0, CLI_INT, &d.time_scale, "N",
-                        "seconds of driving in a second (20)"},
+                        "seconds of driving in a second: 1, 3, 5, 13, 15 (the default) or 39"},
                 {"apps", 0, CLI_TEXT, (void *)&apps, "DIR", "where the apps' sources are"},
                 {0},
         };
@@ -698,8 +671,9 @@ int verb_demo(void *context, int argc, char **argv)
                     "itself. Each step is verified. Then it goes on until Ctrl-C.",
                     options, none, 0, &n, &code))
                 return code;
-        if (d.time_scale < 1 || d.time_scale > 50) {
-                fprintf(stderr, "driveline demo: --time-scale takes 1 to 50\n");
+        if (!demo_cycle_fits(d.time_scale)) {
+                fprintf(stderr, "driveline demo: --time-scale takes 1, 3, 5, 13, 15 or 39, so that "
+                                "a drive cycle is a whole number of rows\n");
                 return CLI_MISUSE;
         }
         d.started_ms = start_time();
