@@ -186,26 +186,30 @@ class Reader:
 
     def __init__(self, folder):
         self.folder = folder
-        self.cloud = Cloud(folder)  # its ports and its configuration; the README starts it
+        # Its ports and its configuration; the README starts it, where it would be without a word about it.
+        self.cloud = Cloud(folder)
+        default = folder / ".local/state/driveline"
+        default.parent.mkdir(parents=True)
+        self.cloud.data.rename(default)
+        self.cloud.data = default
         self.programs = []
         (folder / "apps").symlink_to(ROOT / "apps")
         self.env = {**os.environ, "PATH": f"{BUILD}/src/tool:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(folder),
-                    "DRIVELINE_DATA": str(self.cloud.data), "GIT_CONFIG_GLOBAL": "/dev/null",
+                    "GIT_CONFIG_GLOBAL": "/dev/null",
                     **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
                        for what, value in (("NAME", "Ada"), ("EMAIL", "ada@example.org"))}}
+        for name in ("DRIVELINE_DATA", "XDG_STATE_HOME"):
+            self.env.pop(name, None)
 
     def words(self, line):
         ports = {"8883": self.cloud.mqtt_port, "8443": self.cloud.https_port, "8080": self.cloud.http_port,
                  "8088": self.cloud.viewer_port}
         line = re.sub(r"127\.0\.0\.1:(\d+)", lambda m: f"127.0.0.1:{ports[m[1]]}", line)
-        return shlex.split(line.replace("$DRIVELINE_DATA", str(self.cloud.data)))
+        return [word.replace("~/", f"{self.env['HOME']}/") for word in shlex.split(line)]
 
     def type(self, line):
         words = self.words(line)
         print("$", shlex.join(words))
-        if words[0] == "cd":
-            self.folder = self.folder / words[1]
-            return
         # These two go on until Ctrl-C, so each has a terminal of its own.
         if words[:2] == ["driveline", "up"]:
             self.start(words)
@@ -230,7 +234,7 @@ class Reader:
 
 
 def test_what_the_readme_says_to_type_works(tmp_path):
-    """All of it in order but the demo (below); only the ports are others."""
+    """All of it in order but the demo (below), by somebody at home; only the ports are others."""
     lines = [line for line in readme_commands() if not line.startswith("./demo")]
     assert any(line.startswith("driveline up") for line in lines) and len(lines) >= 8
     reader = Reader(tmp_path)
@@ -239,6 +243,7 @@ def test_what_the_readme_says_to_type_works(tmp_path):
             reader.type(line)
         page = f"http://127.0.0.1:{reader.cloud.viewer_port}"
         assert http_json("GET", f"{page}/api/fleet")[1]["rows"][0]["device"] == "VIN1"
+        wait_until(lambda: reader.cloud.rows("Battery", "SoftwareVersion = '1.1.0'"), 60, "the update", every=0.2)
         reader.stop()
     finally:
         for program in reader.programs:
