@@ -139,6 +139,8 @@ static int service_open(
 
 static int service_run(struct service *s, struct err *err)
 {
+        signal(SIGPIPE, SIG_IGN); /* a client that went is an error of its connection */
+        signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(2) */
         s->terminate = on(s, SIGTERM);
         s->interrupt = on(s, SIGINT);
         s->round = every(s, SCHEDULER_MS, on_round);
