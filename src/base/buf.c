@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -106,32 +107,12 @@ void buf_drop(struct buf *b, size_t len)
         b->data[b->len] = 0;
 }
 
-/* The length of the valid UTF-8 sequence at `s` (RFC 3629), 0 if there is none. */
-static size_t utf8_len(const unsigned char *s, size_t left)
-{
-        if (s[0] < 0x80)
-                return 1;
-        size_t n = s[0] >= 0xf0 && s[0] <= 0xf4   ? 4
-                   : s[0] >= 0xe0 && s[0] <= 0xef ? 3
-                   : s[0] >= 0xc2 && s[0] <= 0xdf ? 2
-                                                  : 0;
-        if (!n || n > left)
-                return 0;
-        for (size_t i = 1; i < n; i++)
-                if ((s[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-                (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-                return 0;
-        return n;
-}
-
 int buf_add_json_string(struct buf *b, const char *text, size_t len)
 {
         const unsigned char *s = (const unsigned char *)text;
         buf_addc(b, '"');
         for (size_t i = 0; i < len;) {
-                size_t n = utf8_len(s + i, len - i);
+                size_t n = utf8_length(s + i, len - i);
                 if (!n) {
                         buf_adds(b, "\xef\xbf\xbd");
                         i++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
 #include "wire/json_scan.h"
+#include "base/utf8.h"
 #include "base/limits.h"
 
 #include <errno.h>
@@ -86,26 +87,11 @@ static bool take_escape(struct scan *s)
         return low >= 0xdc00 && low <= 0xdfff;
 }
 
-/* One UTF-8 sequence beyond ASCII: shortest form, no surrogates, up to U+10FFFF. */
 static bool take_utf8(struct scan *s)
 {
-        unsigned char first = (unsigned char)*s->at++;
-        int n_more = first >= 0xc2 && first <= 0xdf   ? 1
-                     : first >= 0xe0 && first <= 0xef ? 2
-                     : first >= 0xf0 && first <= 0xf4 ? 3
-                                                      : 0;
-        if (n_more == 0 || s->end - s->at < n_more)
-                return false;
-        uint32_t point = first & (0x3fU >> n_more);
-        for (int i = 0; i < n_more; i++) {
-                unsigned char c = (unsigned char)*s->at++;
-                if ((c & 0xc0) != 0x80)
-                        return false;
-                point = point << 6 | (c & 0x3f);
-        }
-        if (n_more == 2)
-                return point >= 0x800 && (point < 0xd800 || point > 0xdfff);
-        return n_more == 1 || (point >= 0x10000 && point <= 0x10ffff);
+        size_t n = utf8_length((const unsigned char *)s->at, (size_t)(s->end - s->at));
+        s->at += n;
+        return n > 0;
 }
 
 static bool take_string(struct scan *s)

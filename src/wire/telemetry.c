@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "wire/telemetry.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -235,25 +236,6 @@ static int read_escape(struct parser *ps)
         return 0;
 }
 
-/* Length of the UTF-8 sequence at `s` (RFC 3629: shortest form, no surrogates); 0: there is none.
- */
-static size_t utf8_len(const unsigned char *s, size_t left)
-{
-        size_t n = s[0] >= 0xf0 && s[0] <= 0xf4   ? 4
-                   : s[0] >= 0xe0 && s[0] <= 0xef ? 3
-                   : s[0] >= 0xc2 && s[0] <= 0xdf ? 2
-                                                  : 0;
-        if (!n || n > left)
-                return 0;
-        for (size_t i = 1; i < n; i++)
-                if ((s[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-                (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-                return 0;
-        return n;
-}
-
 /* What a byte of a text is: plain, the end of the plain, bad, or the first of several. */
 enum byte_class { PLAIN, STOP, CONTROL, WIDE };
 static const uint8_t byte_classes[256] = {
@@ -278,7 +260,7 @@ static int scan_plain(struct parser *ps)
                         return 0;
                 if (c == CONTROL)
                         return fail(ps, "control character in a text");
-                size_t n = utf8_len((const unsigned char *)p, (size_t)(end - p));
+                size_t n = utf8_length((const unsigned char *)p, (size_t)(end - p));
                 if (!n)
                         return fail(ps, "bad UTF-8");
                 ps->p += n;
