@@ -135,6 +135,12 @@ int db_open_readonly(const char *path, sqlite3 **ret_db, struct err *err)
                 return err_set(err, -EIO, "cannot open '%s': %s", path,
                         db ? sqlite3_errmsg(db) : "out of memory");
         sqlite3_busy_timeout(db, DB_BUSY_MS);
+        /* Its writer creates the file and then fills it: until then there is nothing to read. */
+        int version = user_version(db, err);
+        if (version < 0)
+                return version;
+        if (version == 0)
+                return err_set(err, -ENOENT, "nothing is in '%s' yet", path);
         *ret_db = TAKE(db);
         return 0;
 }

@@ -14,7 +14,7 @@
  * so that a finished commit survives a power cut; otherwise NORMAL (survives kill -9). */
 int db_open(const char *path, const char *const *migrations, int n_migrations, bool durable,
         sqlite3 **ret_db, struct err *err);
-/* Read-only, no migration; -ENOENT when there is no file yet. */
+/* Read-only, no migration; -ENOENT when there is no file yet, or no schema in it. */
 int db_open_readonly(const char *path, sqlite3 **ret_db, struct err *err);
 int db_exec(sqlite3 *db, const char *sql, struct err *err);
 /* Prepares with SQLITE_PREPARE_PERSISTENT. */
