@@ -42,9 +42,13 @@ static int parse(struct verb_context *v, int argc, char **argv, const char *usag
         const char **args, size_t max, size_t *n)
 {
         int code;
-        const struct cli_option options[] = {
-                OPTION_DATA(v), {"json", 0, CLI_FLAG, json, NULL, "print JSON"}, {0}};
-        return cli_parse(argc, argv, usage, options, args, max, n, &code) ? code : -1;
+        const char *output = "table";
+        const struct cli_option options[] = {OPTION_DATA(v), OPTION_OUTPUT(&output), {0}};
+        if (cli_parse(argc, argv, usage, options, args, max, n, &code))
+                return code;
+        int is_json = output_is_json("driveline", output);
+        *json = is_json == 1;
+        return is_json < 0 ? CLI_MISUSE : -1;
 }
 
 /* A call whose target is made of one path part that needs escaping. */
@@ -79,7 +83,8 @@ static int rollout_list(void *context, int argc, char **argv)
         size_t n, i;
         json_t *one;
         int code = parse(context, argc, argv,
-                "driveline rollout list [--json]\n\nLists the rollouts, newest first (at most "
+                "driveline rollout list [--output json]\n\nLists the rollouts, newest first (at "
+                "most "
                 "500).",
                 &json, NULL, 0, &n);
         if (code >= 0)
@@ -106,8 +111,8 @@ static int rollout_show(void *context, int argc, char **argv)
         size_t n, i;
         json_t *one;
         int code = parse(context, argc, argv,
-                "driveline rollout show [--json] ID\n\nShows a rollout and its groups.", &json, &id,
-                1, &n);
+                "driveline rollout show [--output json] ID\n\nShows a rollout and its groups.",
+                &json, &id, 1, &n);
         if (code >= 0)
                 return code;
         if (!n)
@@ -194,7 +199,8 @@ static int target_list(void *context, int argc, char **argv)
         const char *query = NULL;
         json_t *one;
         int code = parse(context, argc, argv,
-                "driveline target list [--json] [QUERY]\n\nLists the cars that the update server "
+                "driveline target list [--output json] [QUERY]\n\nLists the cars that the update "
+                "server "
                 "knows (at most 500),\n"
                 "all or those that an RSQL query matches, for example 'updatestatus==error'.",
                 &json, &query, 1, &n);
@@ -229,7 +235,8 @@ static int target_show(void *context, int argc, char **argv)
         const char *id;
         size_t n;
         int code = parse(context, argc, argv,
-                "driveline target show [--json] NAME\n\nShows a car: its state, what it should "
+                "driveline target show [--output json] NAME\n\nShows a car: its state, what it "
+                "should "
                 "have and has.",
                 &json, &id, 1, &n);
         if (code >= 0)
@@ -294,7 +301,8 @@ static int action_list(void *context, int argc, char **argv)
         const char *query = NULL;
         json_t *one;
         int code = parse(context, argc, argv,
-                "driveline action list [--json] [QUERY]\n\nLists update actions, newest first (at "
+                "driveline action list [--output json] [QUERY]\n\nLists update actions, newest "
+                "first (at "
                 "most 100), all or\n"
                 "those that an RSQL query matches, for example "
                 "'target.controllerid==car-1;active==true'.",

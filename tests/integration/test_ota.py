@@ -283,12 +283,12 @@ def test_verbs_list_and_why_says_what_moves(shared_cloud):
     cloud.verb("action", "cancel", action)
     assert "agree to the cancellation" in cloud.verb("why", "ota-why").stdout
     cloud.verb("action", "cancel", "--force", action)
-    assert json.loads(cloud.verb("action", "list", "--json", "target.controllerid==ota-why").stdout)[0]["status"] == "canceled"
+    assert json.loads(cloud.verb("action", "list", "--output=json", "target.controllerid==ota-why").stdout)[0]["status"] == "canceled"
     made = cloud.api("POST", "/rest/v1/rollouts", {"name": "why", "distributionSetId": ds,
                                                    "targetFilterQuery": "id==ota-why"})[1]
     wait_until(lambda: "waits for its start" in cloud.verb("why", f"rollout/{made['id']}").stdout, 10, "ready")
     cloud.verb("rollout", "start", made["id"])
-    wait_until(lambda: json.loads(cloud.verb("rollout", "show", "--json", made["id"]).stdout)["status"] == "running", 10,
+    wait_until(lambda: json.loads(cloud.verb("rollout", "show", "--output=json", made["id"]).stdout)["status"] == "running", 10,
                "running")
     cloud.verb("rollout", "pause", made["id"])
     assert "rollout resume" in cloud.verb("why", f"rollout/{made['id']}").stdout
