@@ -598,7 +598,8 @@ static int find_files(struct demo *d, const char *apps, struct err *err)
                 return err_errno(err, -ENOMEM, "cannot find this program");
         d->program = fs_join(dir, "driveline");
         d->agent_program = fs_join(dir, "driveline-tcu");
-        static const char *const places[] = {"../../../apps", "../share/driveline/apps"};
+        static const char *const places[] = {
+                "../../../apps", "../../../../apps", "../share/driveline/apps"};
         for (size_t i = 0; !apps && !d->apps_dir && i < N_ELEMENTS(places); i++) {
                 CLEAN_MEM char *place = fs_join(dir, places[i]);
                 d->apps_dir = place ? realpath(place, NULL) : NULL;
