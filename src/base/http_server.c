@@ -20,6 +20,10 @@
 /* Bytes of a file that are read ahead of the client. */
 #define FILE_PIECE ((size_t)64 * 1024)
 
+/* What evhttp calls a method that it doesn't know (EVHTTP_REQ_UNKNOWN_, private): such requests
+ * shall reach the handler, which answers them as it answers TRACE. */
+#define UNKNOWN_METHOD (1 << 15)
+
 /* evhttp makes a connection's bufferevent by one callback per evhttp: a listener each. */
 struct listener {
         struct http_server *server;
@@ -237,7 +241,7 @@ static void set_up_http(struct listener *l)
         evhttp_set_allowed_methods(l->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
                                                     EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
                                                     EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
-                                                    EVHTTP_REQ_PATCH);
+                                                    EVHTTP_REQ_PATCH | UNKNOWN_METHOD);
         evhttp_set_bevcb(l->http, make_connection, l);
         evhttp_set_gencb(l->http, on_request, l);
 }

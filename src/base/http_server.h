@@ -42,7 +42,8 @@ int http_server_listen(struct http_server *server, const char *address, SSL_CTX 
         struct err *err);
 
 /* ── the request ── */
-const char *http_method(const struct http_exchange *x); /* upper case */
+/* Upper case; a method that is none of HTTP's is shown as TRACE, which nobody serves either. */
+const char *http_method(const struct http_exchange *x);
 const char *http_path(const struct http_exchange *x); /* as sent, still percent-encoded, no query */
 const char *http_query(const struct http_exchange *x); /* text after '?', NULL if none */
 const char *http_header(const struct http_exchange *x, const char *name);
@@ -79,6 +80,6 @@ struct http_stream *http_stream_begin(
 int http_stream_send(struct http_stream *s, const void *data, size_t len);
 /* Ends the answer and frees `s`; also after on_close. */
 void http_stream_end(struct http_stream *s);
-/* Cuts the connection instead, with all that the client has not read: for clients that are too slow,
- * which would hold that memory for as long as they like. */
+/* Cuts the connection instead, with all that the client has not read: for clients that are too
+ * slow, which would hold that memory for as long as they like. */
 void http_stream_abort(struct http_stream *s);

@@ -177,7 +177,8 @@ void action_finish(struct tx *tx, struct action *a, int64_t occurred_at)
         action_set_status(tx, a, ACTION_FINISHED, false);
         if (!target_get(tx, a->target, &t))
                 return;
-        if (t.installed_at && occurred_at < t.installed_at)
+        /* by the device's clock, which may repeat itself: what isn't later counts as old */
+        if (t.installed_at && occurred_at != tx->now && occurred_at <= t.installed_at)
                 return;
         bool is_in_sync = t.assigned_ds == a->ds;
         sql_run(tx,

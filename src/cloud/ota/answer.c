@@ -67,10 +67,12 @@ static void answer_problem(struct request *q)
                         sizeof(html_page) - 1);
                 return;
         }
+        bool is_vendor = !media && p->code == PROBLEM_FRAMEWORK && media_is_vendor_json(accept);
         CLEAN_JSON json_t *document =
-                media ? problem_document(p, q->tx.now, media == MEDIA_CBOR) : NULL;
+                media || is_vendor ? problem_document(p, q->tx.now, media == MEDIA_CBOR) : NULL;
         if (document && serialize(document, media, &b) == 0)
-                http_reply(q->x, p->status, media_type(media), buf_text(&b), b.len);
+                http_reply(q->x, p->status, is_vendor ? accept : media_type(media), buf_text(&b),
+                        b.len);
         else
                 http_reply(q->x, p->status, NULL, NULL, 0);
 }

@@ -9,7 +9,7 @@
 static const struct shape value_members[] = {
         {.name = "value", .type = SHAPE_ANY, .flags = SHAPE_NEEDED}, {0}};
 const struct shape shape_config_value[] = {{.type = SHAPE_OBJECT, .sub = value_members}};
-const struct shape shape_config_map[] = {{.type = SHAPE_ANY}};
+const struct shape shape_config_map[] = {{.type = SHAPE_ANY_OBJECT}};
 
 /* ── JSON ── */
 
@@ -140,9 +140,6 @@ int configs_update(struct request *q)
 {
         const char *key;
         json_t *value;
-        if (!json_is_object(q->body))
-                return tx_problem(
-                        &q->tx, PROBLEM_BODY, "The given request body is not well formed");
         json_object_foreach(q->body, key, value)
         {
                 if (json_is_null(value) && strcmp(key, SETTING_DEFAULT_TYPE) == 0)

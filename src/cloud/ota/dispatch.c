@@ -6,6 +6,7 @@
 #include "cloud/ota/answer.h"
 #include "cloud/ota/cbor.h"
 #include "cloud/ota/ddi.h"
+#include "cloud/ota/openapi.h"
 #include "cloud/ota/request.h"
 #include "cloud/ota/seen.h"
 
@@ -224,6 +225,14 @@ static bool is_md5sum(const char *name)
         return n > 7 && strcmp(name + n - 7, ".MD5SUM") == 0;
 }
 
+static int no_route(struct request *q)
+{
+        http_add_header(q->x, "Vary", "Origin");
+        http_add_header(q->x, "Vary", "Access-Control-Request-Method");
+        http_add_header(q->x, "Vary", "Access-Control-Request-Headers");
+        return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 404);
+}
+
 /* Finds the route; else sets 404 or 405, or answers OPTIONS. */
 static int find_route(struct request *q, const struct route *table, const char *const *parts,
         size_t n, size_t first)
@@ -242,12 +251,13 @@ static int find_route(struct request *q, const struct route *table, const char *
                 add_method(&allow, r->method);
         }
         if (!allow.len)
-                return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 404);
+                return no_route(q);
         if (strcmp(method, "OPTIONS") == 0) {
                 if (strstr(allow.data, "GET"))
                         buf_adds(&allow, ", HEAD");
                 buf_adds(&allow, ", OPTIONS");
                 http_add_header(q->x, "Allow", allow.data);
+                http_add_header(q->x, "Accept-Patch", "");
                 return reply_none(q, 200) + 1;
         }
         http_add_header(q->x, "Allow", allow.data);
@@ -288,7 +298,9 @@ static int check_accept(struct request *q, bool is_ddi)
         q->media = media_choose(accept, offered);
         if (q->media || (q->route->flags & (ROUTE_NO_ANSWER | ROUTE_BYTES)))
                 return 0;
-        if (media_choose(accept, MEDIA_HAL | MEDIA_JSON | MEDIA_CBOR))
+        http_add_header(q->x, "Accept", "application/hal+json, application/json");
+        if (media_choose(accept, MEDIA_HAL | MEDIA_JSON | MEDIA_CBOR) ||
+                media_is_vendor_json(accept))
                 return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 406);
         return problem_set_status(&q->problem, PROBLEM_EMPTY, 406);
 }
@@ -360,6 +372,20 @@ static int run_route(struct request *q, bool is_ddi, size_t first)
         return q->route->handle(q);
 }
 
+/* A browser's question whether another page may call us: no page may. */
+static bool is_preflight(struct request *q)
+{
+        return strcmp(http_method(q->x), "OPTIONS") == 0 && http_header(q->x, "Origin") &&
+               http_header(q->x, "Access-Control-Request-Method");
+}
+
+static int refuse_preflight(struct request *q)
+{
+        q->status = 403;
+        q->text = "Invalid CORS request";
+        return 0;
+}
+
 static int run_management(struct request *q)
 {
         const char *parts[MAX_PARTS];
@@ -371,8 +397,10 @@ static int run_management(struct request *q)
         }
         size_t n = split_path(q, q->path, parts);
         q->tx.user = q->user->name;
+        if (is_preflight(q))
+                return refuse_preflight(q);
         if (n < 2 || strcmp(parts[1], "v1") != 0)
-                return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 404);
+                return no_route(q);
         int r = find_route(q, mgmt_routes, parts + 2, n - 2, 0);
         if (r != 0)
                 return r;
@@ -392,10 +420,36 @@ static int run_device(struct request *q, const char *const *parts, size_t n)
         return r != 0 ? r : run_route(q, true, 1);
 }
 
+static int show_interface(struct request *q)
+{
+        CLEAN_BUF struct buf page = BUF_INIT(LIMIT_MIB(1));
+        if (openapi_page(&page) < 0)
+                return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 500);
+        q->status = 200;
+        q->text = arena_strdup(&q->arena, buf_text(&page));
+        q->text_type = "text/html;charset=UTF-8";
+        return 0;
+}
+
+/* What is served to everybody, without credentials. */
 static int run_other(struct request *q)
 {
-        if (strcmp(q->path, "/actuator/health") == 0)
+        bool is_get =
+                strcmp(http_method(q->x), "GET") == 0 || strcmp(http_method(q->x), "HEAD") == 0;
+        if (is_get && strcmp(q->path, "/actuator/health") == 0)
                 return reply_json(q, 200, json_pack("{s:s}", "status", "UP"));
+        if (is_get && strcmp(q->path, "/v3/api-docs") == 0)
+                return reply_json(q, 200, openapi_document(true, true));
+        if (is_get && strcmp(q->path, "/v3/api-docs/Management%20API") == 0)
+                return reply_json(q, 200, openapi_document(true, false));
+        if (is_get && strcmp(q->path, "/v3/api-docs/Direct%20Device%20Integration%20API") == 0)
+                return reply_json(q, 200, openapi_document(false, true));
+        if (is_get && strcmp(q->path, "/swagger-ui/index.html") == 0)
+                return show_interface(q);
+        if (is_get && (strcmp(q->path, "/") == 0 || strcmp(q->path, "/swagger-ui.html") == 0)) {
+                http_add_header(q->x, "Location", "/swagger-ui/index.html");
+                return reply_none(q, 302);
+        }
         return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 404);
 }
 

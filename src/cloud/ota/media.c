@@ -125,6 +125,13 @@ bool media_wants_html(const char *accept)
         return false;
 }
 
+bool media_is_vendor_json(const char *accept)
+{
+        size_t n = accept ? strcspn(accept, ",;") : 0;
+        return n > 17 && accept[n] == '\0' && strncasecmp(accept, "application/", 12) == 0 &&
+               strcasecmp(accept + n - 5, "+json") == 0 && !strpbrk(accept, " \t\r\n");
+}
+
 bool media_is_type(const char *content_type, const char *type)
 {
         size_t n = strlen(type);

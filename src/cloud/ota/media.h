@@ -25,5 +25,7 @@ enum media media_choose(const char *accept, unsigned offered);
 bool media_wants_html(const char *accept);
 /* The media type of a Content-Type header, 0 if it is none of ours. */
 enum media media_of_content_type(const char *content_type);
+/* A lone `application/something+json` that isn't ours: error documents come under its own name. */
+bool media_is_vendor_json(const char *accept);
 /* True if the header is `type`, whatever its parameters. */
 bool media_is_type(const char *content_type, const char *type);

@@ -208,6 +208,8 @@ json_t *shape_read(const struct shape *shape, const json_t *raw)
                 return read_map(raw);
         case SHAPE_ANY:
                 return json_deep_copy(raw);
+        case SHAPE_ANY_OBJECT:
+                return json_is_object(raw) ? json_deep_copy(raw) : NULL;
         }
         return NULL;
 }

@@ -25,6 +25,7 @@ enum shape_type {
         SHAPE_ARRAY,  /* of elements as `sub` */
         SHAPE_MAP,    /* object of text values, null kept */
         SHAPE_ANY,    /* as it came */
+        SHAPE_ANY_OBJECT,
 };
 
 enum {

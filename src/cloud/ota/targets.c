@@ -287,8 +287,9 @@ int target_remove(struct request *q)
 int target_set_type(struct request *q)
 {
         struct target t;
-        if (target_require(&q->tx, q->texts[0], &t) < 0 ||
-                change_type(q, &t, json_int(q->body, "id", 0)) < 0)
+        int64_t type = json_int(q->body, "id", 0);
+        if (target_require(&q->tx, q->texts[0], &t) < 0 || check_type(q, type) < 0 ||
+                change_type(q, &t, type) < 0)
                 return -1;
         return reply_none(q, 204);
 }
@@ -357,6 +358,8 @@ int target_tags(struct request *q)
 int target_auto_confirm(struct request *q)
 {
         struct target t;
+        if (!request_may(q, READ(TARGET))) /* hawkBit refuses this one before its own handler */
+                return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 403);
         if (target_require(&q->tx, q->texts[0], &t) < 0)
                 return -1;
         bool is_on = t.auto_confirm_at != 0;
