@@ -25,6 +25,8 @@ BUILD = ROOT / "build"
 LOGS = BUILD / "check"
 CI = os.environ.get("CI") == "true"
 WERROR = ["-Dwerror=true"] if CI else []
+# Integration tests mostly wait for a car's next second; a file's tests stay together, with its fixtures.
+PARALLEL = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile"]
 SANITIZERS = {
     "ASAN_OPTIONS": "abort_on_error=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1",
@@ -183,7 +185,7 @@ def steps(build):
         "unit": ("unit tests", ["gcc"], meson_suite(build, "unit")),
         "fuzz": ("fuzz corpora", ["gcc"], meson_suite(build, "fuzz")),
         "apps": ("the vehicle app's own tests", [], pytest_suite(build, "apps/car-python")),
-        "integration": ("integration tests", ["gcc"], pytest_suite(build, "tests/integration")),
+        "integration": ("integration tests", ["gcc"], pytest_suite(build, "tests/integration", options=PARALLEL)),
         "browser": ("browser tests", ["gcc"], pytest_suite(build, "tests/browser")),
         "arm64": ("build for 64-bit ARM", [], cross_build(arm64, sysroot)),
         "arm64-car": ("the ARM car under qemu", ["gcc", "arm64"], pytest_suite(
@@ -195,7 +197,7 @@ def steps(build):
         "asan-unit": ("unit tests, sanitized", ["asan"], meson_suite(asan, "unit", SANITIZERS, 4)),
         "asan-fuzz": ("fuzz corpora, sanitized", ["asan"], meson_suite(asan, "fuzz", SANITIZERS, 4)),
         "asan-integration": ("integration tests, sanitized", ["asan"], pytest_suite(
-            asan, "tests/integration", env={**SANITIZERS, "DRIVELINE_SLOW": "3"})),
+            asan, "tests/integration", env={**SANITIZERS, "DRIVELINE_SLOW": "3"}, options=PARALLEL)),
         "torture": ("kill -9 at random moments", ["gcc"], torture(build, 200)),
     }
 

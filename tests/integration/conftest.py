@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -63,13 +64,15 @@ def free_port():
 
 
 def free_ports(count):
-    """Ports free on loopback right now, all different because they are held until all are chosen."""
+    """Different ports that are free on loopback right now. Not from the range of which the kernel gives
+    out ports itself: another connection could take one before the program under test has it."""
     with contextlib.ExitStack() as held:
         ports = []
-        for _ in range(count):
+        while len(ports) < count:
             s = held.enter_context(socket.socket())
-            s.bind(("127.0.0.1", 0))
-            ports.append(s.getsockname()[1])
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", random.randrange(10000, 32000)))
+                ports.append(s.getsockname()[1])
         return ports
 
 
