@@ -257,8 +257,9 @@ def test_the_readmes_demo_verifies_every_step(tmp_path):
     assert "./demo --once" in readme_commands()
     last = free_ports(1)[0]
     first = next(p for p in range(last - 4, 20000, -4) if all(map(is_free, range(p, p + 4))))
-    done = subprocess.run([DRIVELINE, "demo", "--once", "--ports", str(first), "--time-scale", "39"], capture_output=True,
-                          text=True, timeout=200 * SLOW, check=False, stdin=subprocess.DEVNULL,
+    done = subprocess.run([DRIVELINE, "demo", "--once", "--ports", str(first), "--time-scale", "39", "--apps",
+                           ROOT / "apps"], capture_output=True, text=True,
+                          timeout=200 * SLOW, check=False, stdin=subprocess.DEVNULL,
                           env={**os.environ, "TMPDIR": str(tmp_path)})
     print(done.stdout)
     assert done.returncode == 0, done.stderr
