@@ -140,7 +140,7 @@ def pytest_suite(build, *paths, env=None, limit_s=600, options=()):
         junit = LOGS / f"{run.step}.xml"
         junit.unlink(missing_ok=True)
         status = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-ra", "--tb=short",
-                      f"--junitxml={junit}", *options, *existing], limit_s,
+                      f"--junitxml={junit}", f"--basetemp={os.environ['TMPDIR']}/{run.step[:4]}", *options, *existing], limit_s,
                      {"DRIVELINE_BUILD": str(build), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})})
         if not junit.exists():
             return Count(failed=1)
@@ -261,9 +261,12 @@ def main():
     LOGS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     total, broken = Count(), set()
-    # Tests' temporary files in one folder, so that even a killed test leaves nothing behind.
-    with tempfile.TemporaryDirectory(prefix="driveline-check.", ignore_cleanup_errors=True) as scratch:
+    # Tests' temporary files in one folder, so that even a killed test leaves nothing behind; with a short
+    # name, because the path of a Unix socket has room for 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="dl.", ignore_cleanup_errors=True) as scratch:
         os.environ["TMPDIR"] = scratch
+        # Nor may they read or write the user's own settings.
+        os.environ["HOME"] = scratch
         for number, name in enumerate(names, 1):
             what, needs, function = table[name]
             if broken.intersection(needs):

@@ -71,7 +71,7 @@ def free_ports(count):
         while len(ports) < count:
             s = held.enter_context(socket.socket())
             with contextlib.suppress(OSError):
-                s.bind(("127.0.0.1", random.randrange(10000, 32000)))
+                s.bind(("127.0.0.1", random.randrange(21000, 32000)))
                 ports.append(s.getsockname()[1])
         return ports
 
