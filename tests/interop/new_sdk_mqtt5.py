@@ -15,8 +15,10 @@ poll = mqtt5.SubscribePacket([mqtt5.Subscription(arguments.poll_topic, mqtt5.QoS
 
 def publish(payload):
     answer = client.publish(mqtt5.PublishPacket(
-        arguments.telemetry_topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)).result(60)
-    assert answer.puback.reason_code == mqtt5.PubackReasonCode.SUCCESS, answer.puback
+        topic=arguments.telemetry_topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)).result(60)
+    # The store follows the stream, so the broker itself has no subscriber to telemetry: that is said too.
+    assert answer.puback.reason_code in (
+        mqtt5.PubackReasonCode.SUCCESS, mqtt5.PubackReasonCode.NO_MATCHING_SUBSCRIBERS), answer.puback
 
 
 def on_connected(data):
