@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-from conftest import DRIVELINE, ROOT, Program, child_pids, http_json, run_verb, wait_until
+from conftest import DRIVELINE, ROOT, SLOW, Program, child_pids, http_json, run_verb, wait_until
 from hawkbit_recorder import Recorder
 
 GIT = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_COMMITTER_NAME": "Ada",
@@ -283,7 +283,7 @@ def test_other_branches_start_no_run(server):
 
 def test_runs_of_one_pipeline_go_in_order_and_pipelines_in_parallel(server, recorder):
     slow = Repository(server, "slow", "c")
-    spec = buildspec(python_line("import time\ntime.sleep(1.5)"), "gcc -o car main.c")
+    spec = buildspec(python_line(f"import time\ntime.sleep({1.5 * SLOW})"), "gcc -o car main.c")
     slow.push({"manifest.xml": manifest(name="slow"), "main.c": C_MAIN, "buildspec.yml": spec})
     slow.push({"manifest.xml": manifest("1.0.1", name="slow"), "main.c": C_MAIN})
     Repository(server, "quick").push({"manifest.xml": manifest(name="quick"), "main.c": C_MAIN})

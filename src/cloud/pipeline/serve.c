@@ -233,8 +233,11 @@ static void tear_down(struct server *s)
         if (s->lock_fd >= 0)
                 close(s->lock_fd);
         ledger_fini(&s->host.ledger);
-        if (s->host.base)
+        if (s->host.base) {
+                /* A closed connection lives until its last deferred callback has run. */
+                event_base_loop(s->host.base, EVLOOP_NONBLOCK);
                 event_base_free(s->host.base);
+        }
 }
 
 int pipeline_serve(const struct cloud_config *config, struct err *err)
