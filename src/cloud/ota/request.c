@@ -70,7 +70,8 @@ const char *url_part(struct request *q, const char *text)
         return arena_strdup(&q->arena, buf_text(&b));
 }
 
-static json_t *make_link(struct request *q, const char *name, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static json_t *make_link(
+        struct request *q, const char *name, const char *fmt, va_list ap)
 {
         const char *tail = arena_vprintf(&q->arena, fmt, ap);
         const char *href = arena_printf(&q->arena, "%s/rest/v1/%s", http_origin(q->x), tail);
