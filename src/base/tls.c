@@ -42,7 +42,7 @@ static int new_context(const SSL_METHOD *method, SSL_CTX **ret_ctx, struct err *
 int tls_server_new(const char *cert_file, const char *key_file, const char *ca_file,
         enum tls_peer peer, SSL_CTX **ret_ctx, struct err *err)
 {
-        SSL_CTX *ctx;
+        SSL_CTX *ctx = NULL;
         int r = new_context(TLS_server_method(), &ctx, err);
         if (r < 0)
                 return r;
@@ -70,7 +70,7 @@ int tls_server_new(const char *cert_file, const char *key_file, const char *ca_f
 int tls_client_new(const char *ca_file, const char *cert_file, const char *key_file,
         SSL_CTX **ret_ctx, struct err *err)
 {
-        SSL_CTX *ctx;
+        SSL_CTX *ctx = NULL;
         int r = new_context(TLS_client_method(), &ctx, err);
         if (r < 0)
                 return r;

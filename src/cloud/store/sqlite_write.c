@@ -624,7 +624,7 @@ static int delete_old(struct store *s, int64_t before_ms, const struct old *old,
 
 int store_expire(struct store *s, int64_t before_ms, struct err *err)
 {
-        struct old old;
+        struct old old = {0};
         int r = s->is_stale ? load(s, err) : 0;
         if (!r)
                 r = find_old(s, before_ms, &old, err);
