@@ -28,7 +28,7 @@ static size_t n_replayed;
 /* A heap copy of exactly the input's size, so that AddressSanitizer sees a read past its end. */
 static void replay(const uint8_t *data, size_t size)
 {
-        uint8_t *copy = malloc(size > 0 ? size : 1);
+        uint8_t *copy = calloc(1, size > 0 ? size : 1);
 
         if (!copy)
                 abort();
