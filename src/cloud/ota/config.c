@@ -164,8 +164,7 @@ int config_remove(struct request *q)
                 return tx_not_found_text(&q->tx, "Configuration key not found", key);
         if (!request_may(q, DELETE(CONFIGURATION)))
                 return request_forbid(q);
-        sql_run(&q->tx, "DELETE FROM setting WHERE tenant=? AND key=?", SQL_I(q->tx.tenant),
-                SQL_T(key));
+        settings_remove(&q->tx, key);
         return reply_none(q, 204);
 }
 

@@ -121,7 +121,7 @@ int ddi_register(struct request *q, struct target *ret)
                 sql_run(&q->tx, "UPDATE target SET status=?, address=?, last_query_at=? WHERE id=?",
                         SQL_I(status), SQL_T(address), SQL_I(q->tx.now), SQL_I(ret->id));
         } else {
-                seen_note(q->ota->seen, q->ota, ret->id, q->tx.now);
+                seen_note(q->ota->seen, ret->id, q->tx.now);
         }
         return 0;
 }

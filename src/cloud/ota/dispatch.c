@@ -21,16 +21,35 @@
 
 /* ── paths ── */
 
-/* What hawkBit's firewall refuses before anything is looked at. */
-static bool is_refused_path(const char *path)
+/* An escape that hawkBit's firewall refuses: % / \ ; and line ends, hidden. */
+static bool is_refused_escape(const char *p)
 {
-        static const char *const refused[] = {"%25", "%2f", "%5c", "%3b", "%0a", "%0d", "%00", "//",
-                ";", "\\", "/./", "/../", "%2e%2e"};
+        static const char *const refused[] = {"25", "2f", "5c", "3b", "0a", "0d", "00", "2e%2e"};
         for (size_t i = 0; i < N_ELEMENTS(refused); i++) {
-                if (strcasestr(path, refused[i]))
+                if (strncasecmp(p, refused[i], strlen(refused[i])) == 0)
                         return true;
         }
         return false;
+}
+
+/* What that firewall refuses before anything is looked at. */
+static bool is_refused_path(const char *path)
+{
+        for (const char *p = path; *p; p++) {
+                if (*p == ';' || *p == '\\' || (*p == '%' && is_refused_escape(p + 1)))
+                        return true;
+                if (*p == '/' && (p[1] == '/' || strncmp(p + 1, "./", 2) == 0 ||
+                                         strncmp(p + 1, "../", 3) == 0))
+                        return true;
+        }
+        return false;
+}
+
+static int hex_value(char c)
+{
+        static const char digits[] = "0123456789abcdef";
+        const char *at = c ? strchr(digits, c | ((c >= 'A' && c <= 'F') ? 0x20 : 0)) : NULL;
+        return at ? (int)(at - digits) : -1;
 }
 
 static char *url_decode(struct request *q, const char *text, size_t len, bool plus_is_blank)
@@ -38,9 +57,10 @@ static char *url_decode(struct request *q, const char *text, size_t len, bool pl
         char *out = arena_alloc(&q->arena, len + 1);
         size_t n = 0;
         for (size_t i = 0; i < len; i++) {
-                unsigned v = 0;
-                if (text[i] == '%' && i + 2 < len && sscanf(text + i + 1, "%2x", &v) == 1) {
-                        out[n++] = (char)v;
+                int high = text[i] == '%' && i + 2 < len ? hex_value(text[i + 1]) : -1;
+                int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+                if (low >= 0) {
+                        out[n++] = (char)(high << 4 | low);
                         i += 2;
                 } else {
                         out[n++] = plus_is_blank && text[i] == '+' ? ' ' : text[i];
@@ -480,6 +500,8 @@ void dispatch(void *arg, struct http_exchange *x)
         else
                 ota_tell(q.ota, &q.tx);
         answer(&q);
+        if (seen_is_full(q.ota->seen))
+                seen_flush(q.ota->seen, q.ota);
         json_decref(q.body);
         json_decref(q.reply);
         problem_fini(&q.problem);

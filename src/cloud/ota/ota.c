@@ -93,7 +93,7 @@ static void free_event(struct event *e)
 static void service_fini(struct service *s)
 {
         struct ota *o = &s->ota;
-        if (o->seen && o->store)
+        if (o->seen && o->database)
                 seen_flush(o->seen, o);
         http_server_free(o->http);
         free_event(s->terminate);
@@ -105,7 +105,7 @@ static void service_fini(struct service *s)
         registry_free(s->registry);
         SSL_CTX_free(s->tls);
         seen_free(o->seen);
-        database_free(o->store);
+        database_free(o->database);
         for (size_t i = 0; i < o->n_users; i++)
                 user_fini(&o->users[i]);
         free(o->users);
@@ -129,7 +129,7 @@ static int service_open(
                 return err_set(err, -ENOMEM, "out of memory");
         int r = fs_mkdir_p(artifacts_dir, 0700, err);
         if (r == 0)
-                r = database_open(db_path, &o->store, err);
+                r = database_open(db_path, &o->database, err);
         if (r < 0)
                 return r;
         struct http_server_options options = {

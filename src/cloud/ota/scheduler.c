@@ -44,11 +44,12 @@ struct id_list {
         size_t n;
 };
 
+/* Reads and ends the transaction, so that each of the rows can have its own. */
 static struct id_list read_ids(struct tx *tx, const char *sql)
 {
         struct id_list list = {0};
         size_t room = 0;
-        CLEAN_ROWS struct sql_rows r = sql_open(tx, sql);
+        struct sql_rows r = sql_open(tx, sql);
         while (sql_next(&r)) {
                 if (list.n == room) {
                         size_t more = room ? room * 2 : 16;
@@ -65,6 +66,8 @@ static struct id_list read_ids(struct tx *tx, const char *sql)
                 list.ids[list.n] = sql_col_int(&r, 0);
                 list.tenants[list.n++] = sql_col_int(&r, 1);
         }
+        sql_close(&r);
+        (void)tx_commit(tx);
         return list;
 }
 

@@ -36,7 +36,7 @@ void seen_free(struct seen *s)
         free(s);
 }
 
-void seen_note(struct seen *s, struct ota *o, int64_t target, int64_t at)
+void seen_note(struct seen *s, int64_t target, int64_t at)
 {
         for (size_t i = s->n; i > 0 && i + 64 > s->n; i--) { /* one car that polls and polls */
                 if (s->list[i - 1].target == target) {
@@ -44,9 +44,13 @@ void seen_note(struct seen *s, struct ota *o, int64_t target, int64_t at)
                         return;
                 }
         }
-        s->list[s->n++] = (struct seen_one){target, at};
-        if (s->n == SEEN_MAX)
-                seen_flush(s, o);
+        if (s->n < SEEN_MAX)
+                s->list[s->n++] = (struct seen_one){target, at};
+}
+
+bool seen_is_full(const struct seen *s)
+{
+        return s->n == SEEN_MAX;
 }
 
 void seen_flush(struct seen *s, struct ota *o)

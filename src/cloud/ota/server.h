@@ -15,7 +15,7 @@ struct seen; /* polls whose time is still to be written (seen.h) */
 
 struct ota {
         struct event_base *base;
-        struct database *store;
+        struct database *database;
         struct http_server *http;
         struct user *users;
         size_t n_users;

@@ -41,15 +41,64 @@ const struct setting *settings_find(const char *key)
         return NULL;
 }
 
+/* ── what tenants have set ── */
+
+#define N_SETTINGS (N_ELEMENTS(settings_table) - 1)
+
+struct settings_cache {
+        struct settings_cache *next;
+        int64_t tenant;
+        char *values[N_SETTINGS]; /* NULL: the default */
+};
+
+void settings_forget(struct database *d)
+{
+        struct settings_cache **head = database_settings(d);
+        while (*head) {
+                struct settings_cache *c = *head;
+                *head = c->next;
+                for (size_t i = 0; i < N_SETTINGS; i++)
+                        free(c->values[i]);
+                free(c);
+        }
+}
+
+static struct settings_cache *load(struct tx *tx)
+{
+        struct settings_cache *c = calloc(1, sizeof(*c));
+        if (!c)
+                abort();
+        c->tenant = tx->tenant;
+        CLEAN_ROWS struct sql_rows r =
+                sql_open(tx, "SELECT key, value FROM setting WHERE tenant=?", SQL_I(tx->tenant));
+        while (sql_next(&r)) {
+                const struct setting *s = settings_find(sql_col_text(&r, 0));
+                if (s)
+                        c->values[s - settings_table] = strdup(sql_col_text(&r, 1));
+        }
+        c->next = *database_settings(tx->database);
+        *database_settings(tx->database) = c;
+        return c;
+}
+
+static const char *value_of(struct tx *tx, const struct setting *s)
+{
+        struct settings_cache *c = *database_settings(tx->database);
+        while (c && c->tenant != tx->tenant)
+                c = c->next;
+        if (!c)
+                c = load(tx);
+        return arena_strdup(tx->arena, c->values[s - settings_table]);
+}
+
 const char *settings_text(struct tx *tx, const char *key)
 {
-        const char *value = sql_text(tx, "SELECT value FROM setting WHERE tenant=? AND key=?",
-                SQL_I(tx->tenant), SQL_T(key));
+        const struct setting *s = settings_find(key);
+        const char *value = s ? value_of(tx, s) : NULL;
         if (value)
                 return value;
-        if (strcmp(key, SETTING_POLLING_TIME) == 0 && tx->polling_time)
+        if (s && s->type == SETTING_POLLING && tx->polling_time)
                 return tx->polling_time;
-        const struct setting *s = settings_find(key);
         return s ? s->value : "";
 }
 
@@ -203,6 +252,7 @@ const char *settings_convert(struct tx *tx, const struct setting *s, const json_
 
 void settings_put(struct tx *tx, const char *key, const char *value)
 {
+        settings_forget(tx->database);
         sql_run(tx,
                 "INSERT INTO setting(tenant, key, value, created_by, created_at, modified_by, "
                 "modified_at)"
@@ -210,6 +260,12 @@ void settings_put(struct tx *tx, const char *key, const char *value)
                 "value=?3,"
                 " modified_by=?4, modified_at=?5 WHERE value IS NOT ?3",
                 SQL_I(tx->tenant), SQL_T(key), SQL_T(value), SQL_T(tx->user), SQL_I(tx->now));
+}
+
+void settings_remove(struct tx *tx, const char *key)
+{
+        settings_forget(tx->database);
+        sql_run(tx, "DELETE FROM setting WHERE tenant=? AND key=?", SQL_I(tx->tenant), SQL_T(key));
 }
 
 int64_t settings_overdue_before(struct tx *tx)

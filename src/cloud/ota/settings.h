@@ -3,7 +3,8 @@
 #pragma once
 /*
  * A tenant's configuration: a fixed table of keys with types and defaults; a row in the database
- * only where a tenant set a value. Changes count from the next request on.
+ * only where a tenant set a value. Changes count from the next request on. What a tenant has set is
+ * kept in memory, since every poll asks for it.
  */
 #include "cloud/ota/tx.h"
 
@@ -49,5 +50,8 @@ int64_t settings_int(struct tx *tx, const char *key);
  */
 const char *settings_convert(struct tx *tx, const struct setting *s, const json_t *value);
 void settings_put(struct tx *tx, const char *key, const char *value);
+void settings_remove(struct tx *tx, const char *key);
+/* Drops what is remembered; the next reader asks the database. */
+void settings_forget(struct database *d);
 /* Polls before this time are overdue by the default interval: ${OVERDUE_TS}. */
 int64_t settings_overdue_before(struct tx *tx);

@@ -10,7 +10,7 @@ void ota_tx(struct ota *o, struct tx *tx, struct arena *arena, struct problem *p
         int64_t tenant, const char *user)
 {
         *tx = (struct tx){
-                .store = o->store,
+                .database = o->database,
                 .arena = arena,
                 .problem = problem,
                 .now = clock_now_ms(),

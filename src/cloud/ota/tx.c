@@ -5,6 +5,7 @@
 #include "base/db.h"
 #include "base/log.h"
 #include "cloud/ota/schema.h"
+#include "cloud/ota/settings.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -29,6 +30,7 @@ struct database {
         struct sql_cached *buckets[CACHE_BUCKETS];
         size_t n_cached;
         locale_t locale;
+        struct settings_cache *settings;
 };
 
 /* ── the function fold(text): lower case as hawkBit's queries see it, beyond ASCII too ── */
@@ -71,8 +73,8 @@ static void sql_fold(sqlite3_context *ctx, int n, sqlite3_value **args)
 
 /* ── the store ── */
 
-static int open_store(
-        const char *path, bool is_readonly, struct database **ret_store, struct err *err)
+static int open_database(
+        const char *path, bool is_readonly, struct database **ret_database, struct err *err)
 {
         struct database *s = calloc(1, sizeof(*s));
         if (!s)
@@ -86,18 +88,18 @@ static int open_store(
         s->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
         sqlite3_create_function(
                 s->db, "fold", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, s, sql_fold, NULL, NULL);
-        *ret_store = s;
+        *ret_database = s;
         return 0;
 }
 
-int database_open(const char *path, struct database **ret_store, struct err *err)
+int database_open(const char *path, struct database **ret_database, struct err *err)
 {
-        return open_store(path, false, ret_store, err);
+        return open_database(path, false, ret_database, err);
 }
 
-int database_open_readonly(const char *path, struct database **ret_store, struct err *err)
+int database_open_readonly(const char *path, struct database **ret_database, struct err *err)
 {
-        return open_store(path, true, ret_store, err);
+        return open_database(path, true, ret_database, err);
 }
 
 static void drop_statements(struct database *s)
@@ -124,15 +126,16 @@ void database_free(struct database *s)
         if (!s)
                 return;
         drop_statements(s);
+        settings_forget(s);
         sqlite3_close(s->db);
         if (s->locale)
                 freelocale(s->locale);
         free(s);
 }
 
-sqlite3 *store_db(struct database *s)
+struct settings_cache **database_settings(struct database *s)
 {
-        return s->db;
+        return &s->settings;
 }
 
 /* ── failures ── */
@@ -140,7 +143,7 @@ sqlite3 *store_db(struct database *s)
 static int failed(struct tx *tx, const char *text)
 {
         struct err err = ERR_INIT;
-        int code = db_error(tx->store->db, &err, "use the database");
+        int code = db_error(tx->database->db, &err, "use the database");
         log_error("%s (in: %.200s)", err.text, text);
         if (code == -ENOSPC)
                 return tx_problem(tx, PROBLEM_STORAGE_FAILED,
@@ -157,7 +160,7 @@ static bool has_failed(const struct tx *tx)
 
 int tx_begin(struct tx *tx)
 {
-        if (sqlite3_exec(tx->store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        if (sqlite3_exec(tx->database->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
                 return failed(tx, "BEGIN");
         tx->is_open = true;
         return 0;
@@ -169,7 +172,8 @@ int tx_commit(struct tx *tx)
                 tx_rollback(tx);
                 return -1;
         }
-        if (tx->is_open && sqlite3_exec(tx->store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        if (tx->is_open &&
+                sqlite3_exec(tx->database->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
                 failed(tx, "COMMIT");
                 tx_rollback(tx);
                 return -1;
@@ -183,8 +187,9 @@ int tx_commit(struct tx *tx)
 
 void tx_rollback(struct tx *tx)
 {
-        if (tx->is_open && !sqlite3_get_autocommit(tx->store->db))
-                sqlite3_exec(tx->store->db, "ROLLBACK", NULL, NULL, NULL);
+        settings_forget(tx->database); /* they may be those of what is undone */
+        if (tx->is_open && !sqlite3_get_autocommit(tx->database->db))
+                sqlite3_exec(tx->database->db, "ROLLBACK", NULL, NULL, NULL);
         tx->is_open = false;
         tx->tells = NULL;
         tx->unlinks = NULL;
@@ -247,7 +252,7 @@ static size_t bucket_of(const char *text)
 
 static struct sql_cached *statement(struct tx *tx, const char *text)
 {
-        struct database *s = tx->store;
+        struct database *s = tx->database;
         size_t i = bucket_of(text);
         for (struct sql_cached *c = s->buckets[i]; c; c = c->next) {
                 if (!c->is_busy && strcmp(c->text, text) == 0)
@@ -292,7 +297,7 @@ struct sql_rows sql_open_args(struct tx *tx, const char *text, const struct sql_
         r.cached = statement(tx, text);
         if (!r.cached)
                 return r;
-        if (!tx->is_open && !sqlite3_stmt_readonly(r.cached->stmt) && tx_begin(tx) < 0)
+        if (!tx->is_open && tx_begin(tx) < 0)
                 return r;
         r.cached->is_busy = true;
         r.stmt = r.cached->stmt;
@@ -347,14 +352,14 @@ int64_t sql_run_args(struct tx *tx, const char *text, const struct sql_arg *args
         CLEAN_ROWS struct sql_rows r = sql_open_args(tx, text, args, n);
         while (sql_next(&r))
                 ;
-        return has_failed(tx) ? -1 : sqlite3_changes(tx->store->db);
+        return has_failed(tx) ? -1 : sqlite3_changes(tx->database->db);
 }
 
 int64_t sql_insert_args(struct tx *tx, const char *text, const struct sql_arg *args, size_t n)
 {
         if (sql_run_args(tx, text, args, n) < 0)
                 return 0;
-        return sqlite3_last_insert_rowid(tx->store->db);
+        return sqlite3_last_insert_rowid(tx->database->db);
 }
 
 int64_t sql_int_args(

@@ -4,8 +4,9 @@
 /*
  * A unit of work on the server's database: who acts, in which tenant, when, and with which result.
  *
- * Every request and every pass of the scheduler is one transaction: statements, of which the first
- * that writes begins the transaction, then tx_commit() or tx_rollback(). A statement that fails
+ * Every request and every pass of the scheduler is one transaction: its first statement begins it
+ * (deferred: there is one writer, so that reading before writing can't meet another's write), then
+ * tx_commit() or tx_rollback(). A statement that fails
  * sets the tx's problem (once) and makes every later statement do nothing, so that a sequence of
  * writes needs no check of its own; tx_commit() refuses then. Reads after a failure return their
  * fallback.
@@ -22,11 +23,12 @@
 
 struct database; /* the database connection and its prepared statements */
 
-int database_open(const char *path, struct database **ret_store, struct err *err);
+int database_open(const char *path, struct database **ret_database, struct err *err);
 /* For readers beside the server; -ENOENT when there is no database yet. */
-int database_open_readonly(const char *path, struct database **ret_store, struct err *err);
+int database_open_readonly(const char *path, struct database **ret_database, struct err *err);
 void database_free(struct database *s);
-sqlite3 *store_db(struct database *s);
+struct settings_cache; /* what settings.c remembers of tenants; it lives with the database */
+struct settings_cache **database_settings(struct database *s);
 
 struct tx_tell {
         struct tx_tell *next;
@@ -39,7 +41,7 @@ struct tx_unlink {
 };
 
 struct tx {
-        struct database *store;
+        struct database *database;
         struct arena *arena;
         struct problem *problem;
         int64_t now;    /* ms since 1970, the same for the whole unit */

@@ -21,7 +21,7 @@ int ota_view_open(const struct cloud_config *config, struct ota_view **ret_view,
         }
         v->tenant = strdup(config->tenant);
         v->data_dir = strdup(config->data_dir);
-        int r = v->tenant && v->data_dir ? database_open_readonly(path, &v->store, err)
+        int r = v->tenant && v->data_dir ? database_open_readonly(path, &v->database, err)
                                          : err_set(err, -ENOMEM, "out of memory");
         if (r < 0)
                 ota_view_free(v);
@@ -34,7 +34,7 @@ void ota_view_free(struct ota_view *v)
 {
         if (!v)
                 return;
-        database_free(v->store);
+        database_free(v->database);
         free(v->tenant);
         free(v->data_dir);
         free(v);
@@ -43,7 +43,7 @@ void ota_view_free(struct ota_view *v)
 void view_begin(struct ota_view *v, struct view_unit *u)
 {
         *u = (struct view_unit){0};
-        u->tx = (struct tx){.store = v->store,
+        u->tx = (struct tx){.database = v->database,
                 .arena = &u->arena,
                 .problem = &u->problem,
                 .now = clock_now_ms(),
@@ -55,6 +55,7 @@ void view_begin(struct ota_view *v, struct view_unit *u)
 
 int view_end(struct view_unit *u, struct err *err)
 {
+        (void)tx_commit(&u->tx);
         int r = u->problem.code ? err_set(err, -EIO, "cannot read the update server's database: %s",
                                           u->problem.message ? u->problem.message : "")
                                 : 0;

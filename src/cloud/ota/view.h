@@ -6,7 +6,7 @@
 #include "cloud/ota/tx.h"
 
 struct ota_view {
-        struct database *store;
+        struct database *database;
         char *tenant;
         char *data_dir;
 };
