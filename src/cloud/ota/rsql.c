@@ -118,8 +118,9 @@ static int read_list(struct parser *p, struct rsql_node *n)
                         p->at++;
                         return 0;
                 }
-                if (*p->at++ != ',')
+                if (*p->at != ',')
                         return -1;
+                p->at++;
         }
 }
 
@@ -150,8 +151,10 @@ static struct rsql_node *parse_unit(struct parser *p)
                 return NULL;
         p->at++;
         struct rsql_node *n = parse_or(p);
+        if (!n)
+                return NULL;
         skip_blanks(p);
-        if (!n || *p->at != ')')
+        if (*p->at != ')')
                 return NULL;
         p->at++;
         p->depth--;
@@ -213,6 +216,8 @@ struct rsql_node *rsql_parse(const char *text, struct arena *arena)
 {
         struct parser p = {.at = text, .arena = arena};
         struct rsql_node *n = parse_or(&p);
+        if (!n)
+                return NULL;
         skip_blanks(&p);
-        return n && *p.at == '\0' ? n : NULL;
+        return *p.at == '\0' ? n : NULL;
 }

@@ -226,12 +226,14 @@ size_t shape_utf16_length(const char *text)
         return n;
 }
 
+/* As hawkBit's parser sees it: an opening tag needs its end, a closing one alone is none, and comments
+ * and instructions count even where they end nowhere. */
 bool shape_has_markup(const char *text)
 {
         for (const char *p = strchr(text, '<'); p; p = strchr(p + 1, '<')) {
-                if (isalpha((unsigned char)p[1]) || p[1] == '!' || p[1] == '?')
+                if (p[1] == '!' || p[1] == '?')
                         return true;
-                if (p[1] == '/' && isalpha((unsigned char)p[2]))
+                if (isalpha((unsigned char)p[1]) && strchr(p, '>'))
                         return true;
         }
         return false;
