@@ -363,7 +363,8 @@ static int read_body(struct request *q)
 
 static int check_body(struct request *q)
 {
-        const char *broken = q->body ? shape_check(q->route->body, q->body, &q->arena) : NULL;
+        bool is_due = q->body && !(q->route->flags & ROUTE_LATE_CHECK);
+        const char *broken = is_due ? shape_check(q->route->body, q->body, &q->arena) : NULL;
         return broken ? tx_problem(&q->tx, PROBLEM_CONSTRAINT, "%s", broken) : 0;
 }
 
@@ -484,7 +485,10 @@ static int run(struct request *q)
         if (strncmp(q->path, "/rest/", 6) == 0 || strcmp(q->path, "/rest") == 0)
                 return run_management(q);
         size_t n = split_path(q, q->path, parts);
-        if (n >= 4 && strcmp(parts[1], "controller") == 0 && strcmp(parts[2], "v1") == 0)
+        bool is_ddi = n >= 3 && strcmp(parts[1], "controller") == 0 && strcmp(parts[2], "v1") == 0;
+        if (is_ddi && n == 3)
+                return problem_set_status(&q->problem, PROBLEM_EMPTY, 401);
+        if (is_ddi)
                 return run_device(q, parts, n);
         q->media = MEDIA_JSON;
         return run_other(q);

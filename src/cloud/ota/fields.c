@@ -76,6 +76,9 @@ static const struct sort_field target_sorts[] = {
         {"lastcontrollerrequestat", "t.last_query_at"},
         {"autoconfirm", "t.auto_confirm_at IS NOT NULL"},
         {"type", "t.type"},
+        {"targettype", "t.type"},
+        {"assignedds", "t.assigned_ds"},
+        {"installedds", "t.installed_ds"},
         {0},
 };
 const struct entity_fields fields_target = {target_fields, target_sorts};
@@ -202,7 +205,9 @@ static const struct field action_fields[] = {
 };
 static const struct sort_field action_sorts[] = {{"id", "a.id"}, {"active", "a.active"},
         {"status", "a.status"}, {"laststatuscode", "a.last_code"}, SORT_AUDIT("a"),
-        {"weight", "a.weight"}, {"externalref", "a.external_ref"}, {0}};
+        {"weight", "a.weight"}, {"externalref", "a.external_ref"}, {"target", "a.target"},
+        {"distributionset", "a.ds"}, {"rollout", "a.rollout"}, {"rolloutgroup", "a.rollout_group"},
+        {0}};
 const struct entity_fields fields_action = {action_fields, action_sorts};
 
 static const struct sort_field status_sorts[] = {{"id", "x.id"}, {"timestamp", "x.occurred_at"},

@@ -69,15 +69,15 @@ static const struct shape template_members[] = {
         {0},
 };
 static const struct shape create_members[] = {
-        {.name = "name", .type = SHAPE_TEXT, .flags = SHAPE_TRIM},
-        {.name = "description", .type = SHAPE_TEXT},
-        {.name = "targetFilterQuery", .type = SHAPE_TEXT},
+        {.name = "name", .type = SHAPE_TEXT, .max = 128, .flags = NAME_FLAGS},
+        {.name = "description", .type = SHAPE_TEXT, .max = 512, .flags = SHAPE_NO_MARKUP},
+        {.name = "targetFilterQuery", .type = SHAPE_TEXT, .max = 1024},
         {.name = "distributionSetId", .type = SHAPE_LONG},
         {.name = "amountGroups", .type = SHAPE_INT},
         {.name = "type", .type = SHAPE_WORD, .words = action_type_words},
         {.name = "forcetime", .type = SHAPE_LONG},
         {.name = "startAt", .type = SHAPE_LONG},
-        {.name = "weight", .type = SHAPE_INT},
+        {.name = "weight", .type = SHAPE_INT, .min = 0, .max = 1000, .flags = SHAPE_RANGE},
         {.name = "dynamic", .type = SHAPE_BOOL},
         {.name = "dynamicGroupTemplate", .type = SHAPE_OBJECT, .sub = template_members},
         {.name = "confirmationRequired", .type = SHAPE_BOOL},
@@ -86,16 +86,6 @@ static const struct shape create_members[] = {
         {0},
 };
 const struct shape shape_rollout_create[] = {{.type = SHAPE_OBJECT, .sub = create_members}};
-
-/* The bounds of the members above that are looked at only after the filter and the set. */
-static const struct shape late_members[] = {
-        {.name = "name", .type = SHAPE_TEXT, .max = 128, .flags = NAME_FLAGS},
-        {.name = "description", .type = SHAPE_TEXT, .max = 512, .flags = SHAPE_NO_MARKUP},
-        {.name = "targetFilterQuery", .type = SHAPE_TEXT, .max = 1024},
-        {.name = "weight", .type = SHAPE_INT, .min = 0, .max = 1000, .flags = SHAPE_RANGE},
-        {0},
-};
-static const struct shape late_shape = {.type = SHAPE_OBJECT, .sub = late_members};
 
 static const struct shape update_members[] = {
         {.name = "name",
@@ -332,7 +322,7 @@ static int check_groups(struct request *q, const json_t *groups, int64_t amount,
                 broken = "amountGroups must be at least 1";
         if (broken)
                 return tx_problem(&q->tx, PROBLEM_CONSTRAINT, "%s", broken);
-        broken = shape_check(&late_shape, b, &q->arena);
+        broken = shape_check(shape_rollout_create, b, &q->arena);
         if (broken)
                 return tx_problem(&q->tx, PROBLEM_CONSTRAINT, "%s", broken);
         if ((groups ? (int64_t)json_array_size(groups) : amount) > LIMIT_OTA_GROUPS_PER_ROLLOUT)

@@ -26,6 +26,8 @@ enum {
         ROUTE_TEXT = 64,     /* text/plain; another route is tried if Accept doesn't admit it */
         ROUTE_ANY_PERMISSION = 128, /* one of the permissions is enough */
         ROUTE_NO_ETAG = 256,
+        ROUTE_LATE_CHECK =
+                1024, /* the handler checks the body's bounds itself, after other things */
         ROUTE_TYPE_OPTIONAL = 512, /* without a body no Content-Type is due */
 };
 

@@ -226,8 +226,8 @@ size_t shape_utf16_length(const char *text)
         return n;
 }
 
-/* As hawkBit's parser sees it: an opening tag needs its end, a closing one alone is none, and comments
- * and instructions count even where they end nowhere. */
+/* As hawkBit's parser sees it: an opening tag needs its end, a closing one alone is none, and
+ * comments and instructions count even where they end nowhere. */
 bool shape_has_markup(const char *text)
 {
         for (const char *p = strchr(text, '<'); p; p = strchr(p + 1, '<')) {
