@@ -13,6 +13,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -57,6 +58,13 @@ def pause(seconds):
     """Lets time pass where time itself is what a test is about (a random moment, a rate); never to wait
     for something to happen."""
     _tick.wait(seconds)
+
+
+def copy_for_everybody(program, folder):
+    """A copy of the program that other users reach too; the sources may be below a home that they don't."""
+    copy = pathlib.Path(shutil.copy(program, folder))
+    copy.chmod(0o755)
+    return copy
 
 
 def free_port():

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import DRIVELINE, ROOT, SLOW, TCU, Program, accepts, http_json, run_verb, thing_context, wait_until
+from conftest import DRIVELINE, ROOT, SLOW, TCU, Program, accepts, copy_for_everybody, http_json, run_verb, thing_context, wait_until
 from mqtt_client import Closed, Mqtt
 
 GOOD = {"DeviceID": "BAD-1", "Timestamp": "2026-11-22T19:00:00.000Z", "Sequence": 1, "SoftwareVersion": "1.0.0",
@@ -205,9 +205,9 @@ def test_rubbish_on_every_port_ends_nothing(shared_cloud, sender):
 # ---- a cloud that can't start ------------------------------------------------------------------------
 
 
-def up_fails(cloud, timeout=30, argv=(), **kinds):
+def up_fails(cloud, timeout=30, argv=(), program=DRIVELINE, **kinds):
     """Runs `driveline up`, which must end by itself with one line; that line."""
-    done = subprocess.run([*argv, DRIVELINE, "up", "--data", cloud.data], capture_output=True, text=True,
+    done = subprocess.run([*argv, program, "up", "--data", cloud.data], capture_output=True, text=True,
                           timeout=timeout * SLOW, check=False, stdin=subprocess.DEVNULL, **kinds)
     assert done.returncode == 1, f"{done.returncode}\n{done.stdout}{done.stderr}"
     lines = done.stderr.strip().splitlines()
@@ -266,7 +266,7 @@ def test_a_data_folder_of_somebody_else_is_one_line(make_cloud):
     for parent in cloud.data.parents:
         if parent.stat().st_mode & 0o011 != 0o011 and parent != pathlib.Path("/"):
             parent.chmod(parent.stat().st_mode | 0o055)  # pytest's own temporary folders
-    line = up_fails(cloud, preexec_fn=as_nobody)
+    line = up_fails(cloud, program=copy_for_everybody(DRIVELINE, cloud.folder), preexec_fn=as_nobody, cwd="/")
     assert str(cloud.data) in line and "Permission denied" in line
 
 

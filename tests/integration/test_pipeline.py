@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-from conftest import DRIVELINE, ROOT, SLOW, Program, child_pids, http_json, run_verb, wait_until
+from conftest import DRIVELINE, ROOT, SLOW, Program, child_pids, copy_for_everybody, http_json, run_verb, wait_until
 from hawkbit_recorder import Recorder
 
 GIT = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_COMMITTER_NAME": "Ada",
@@ -81,8 +81,8 @@ class Server:
         (self.data / "driveline.conf").write_text("".join(f"{k} = {v}\n" for k, v in config.items()))
         self.program = None
 
-    def start(self, wrapper=()):
-        self.program = Program([*wrapper, DRIVELINE, "serve", "pipeline", "--data", self.data],
+    def start(self, wrapper=(), driveline=DRIVELINE):
+        self.program = Program([*wrapper, driveline, "serve", "pipeline", "--data", self.data],
                                self.folder / "pipeline.log")
         self.program.wait_for_text("ready: repositories")
         return self
@@ -485,11 +485,12 @@ def test_it_works_for_an_ordinary_user(tmp_path_factory, recorder):
     folder.mkdir(mode=0o755)
     try:
         server = Server(folder / "s", recorder)
+        driveline = copy_for_everybody(DRIVELINE, folder)
         subprocess.run(["chown", "-R", "nobody:nogroup", folder], check=True)
         as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "env", f"HOME={folder}"]
 
         def verb(*words):
-            done = subprocess.run([*as_nobody, DRIVELINE, *map(str, words), "--data", server.data],
+            done = subprocess.run([*as_nobody, driveline, *map(str, words), "--data", server.data],
                                   capture_output=True, text=True, check=False, cwd="/")
             assert done.returncode == 0, done.stderr
             return done.stdout
@@ -498,7 +499,7 @@ def test_it_works_for_an_ordinary_user(tmp_path_factory, recorder):
         (seed / "manifest.xml").write_text(manifest())
         (seed / "main.c").write_text(C_MAIN)
         subprocess.run(["chown", "-R", "nobody:nogroup", folder], check=True)
-        server.start(wrapper=as_nobody)
+        server.start(wrapper=as_nobody, driveline=driveline)
         verb("pipeline", "create", "car", "--language", "c", "--seed-from", seed)
         verb("pipeline", "run", "car")
         server.wait_succeeded(1)
