@@ -30,7 +30,7 @@ PARALLEL = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile"]
 SANITIZERS = {
     "ASAN_OPTIONS": "abort_on_error=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1",
-    "LSAN_OPTIONS": f"suppressions={ROOT}/scripts/lsan.supp:print_suppressions=0",
+    "LSAN_OPTIONS": f"suppressions='{ROOT}/scripts/lsan.supp':print_suppressions=0",
 }
 
 
