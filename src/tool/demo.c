@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/http_client.h"
 #include "base/limits.h"
+#include "base/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -423,8 +424,7 @@ void demo_fini(struct demo *d, bool keep)
                 if (e)
                         event_free(e);
         }
-        if (d->base)
-                event_base_free(d->base);
+        loop_free(d->base);
         if (d->has_config)
                 cloud_config_fini(&d->config);
         free(d->dir);

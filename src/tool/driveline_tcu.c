@@ -7,6 +7,7 @@
 #include "base/cli.h"
 #include "base/fs.h"
 #include "base/limits.h"
+#include "base/loop.h"
 #include "base/log.h"
 #include "base/tls.h"
 #include "tcu/agent.h"
@@ -329,7 +330,7 @@ static int run_car(struct agent_options *o, struct err *err)
         if (!base)
                 return err_set(err, -ENOMEM, "cannot make an event loop");
         r = run_agent(base, o, &vehicle, err);
-        event_base_free(base);
+        loop_free(base);
         return r;
 }
 

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/http_client.h"
 #include "base/limits.h"
+#include "base/loop.h"
 #include "cloud/config/config.h"
 
 #include <errno.h>
@@ -112,8 +113,7 @@ int mgmt_call(const struct verb_context *v, const char *method, const char *targ
         struct call c = {.base = base, .err = err};
         r = base ? run_call(&config, method, target, body, &c)
                  : err_set(err, -ENOMEM, "out of memory");
-        if (base)
-                event_base_free(base);
+        loop_free(base);
         cloud_config_fini(&config);
         if (r < 0 || !ret)
                 json_decref(c.document);

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/http_server.h"
 #include "base/limits.h"
+#include "base/loop.h"
 #include "base/log.h"
 #include "base/tls.h"
 #include "cloud/broker/broker.h"
@@ -112,8 +113,7 @@ static void service_fini(struct service *s)
         free(o->artifacts_dir);
         free(o->polling_time);
         free(o->certificate_tenant);
-        if (o->base)
-                event_base_free(o->base);
+        loop_free(o->base);
 }
 #define CLEAN_SERVICE __attribute__((cleanup(service_fini)))
 

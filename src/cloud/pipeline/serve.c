@@ -3,6 +3,7 @@
 /* The role: takes runs from the ledger, a few at a time, and follows their deployments. */
 #include "base/fs.h"
 #include "base/limits.h"
+#include "base/loop.h"
 #include "base/log.h"
 #include "cloud/pipeline/run.h"
 #include "cloud/pipeline/watch.h"
@@ -233,11 +234,7 @@ static void tear_down(struct server *s)
         if (s->lock_fd >= 0)
                 close(s->lock_fd);
         ledger_fini(&s->host.ledger);
-        if (s->host.base) {
-                /* A closed connection lives until its last deferred callback has run. */
-                event_base_loop(s->host.base, EVLOOP_NONBLOCK);
-                event_base_free(s->host.base);
-        }
+        loop_free(s->host.base);
 }
 
 int pipeline_serve(const struct cloud_config *config, struct err *err)

@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "cloud/pipeline/task.h"
 #include "base/limits.h"
+#include "base/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -206,7 +207,7 @@ int task_run(const char *const *argv, const char *const *envp, const char *cwd,
                 r = verdict(&w, argv[0], err);
         }
         task_free(t);
-        event_base_free(w.base);
+        loop_free(w.base);
         if (!r && ret_output)
                 r = buf_add(ret_output, buf_text(&w.output), w.output.len);
         buf_fini(&w.output);

@@ -7,6 +7,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "cloud/config/config.h"
 #include "cloud/store/ingest.h"
 
@@ -317,8 +318,7 @@ static void tear_down(struct server *s)
         store_free(s->store);
         if (s->rules_fd >= 0)
                 close(s->rules_fd);
-        if (s->base)
-                event_base_free(s->base);
+        loop_free(s->base);
         free(s->stream_dir);
         free(s->store_path);
         free(s->rules_dir);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/limits.h"
+#include "base/loop.h"
 #include "base/log.h"
 #include "base/proc.h"
 
@@ -289,6 +290,6 @@ int supervisor_run(const struct supervisor_options *options, struct err *err)
         }
         if (s.log_fd >= 0)
                 close(s.log_fd);
-        event_base_free(s.base);
+        loop_free(s.base);
         return r;
 }

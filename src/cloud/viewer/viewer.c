@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/http_server.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "cloud/config/config.h"
 #include "cloud/stream/stream.h"
 #include "cloud/viewer/api.h"
@@ -232,8 +233,7 @@ static void viewer_fini(struct viewer *v)
         }
         if (v->refill)
                 event_free(v->refill);
-        if (v->base)
-                event_base_free(v->base);
+        loop_free(v->base);
 }
 
 int viewer_serve(const struct cloud_config *config, struct err *err)
