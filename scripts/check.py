@@ -160,6 +160,14 @@ def junit_cases(path):
     return count
 
 
+def formatted(*folders):
+    """White space is clang-format's; `make fmt` cures it."""
+    def step(run):
+        files = sorted(f for d in folders for f in (ROOT / d).rglob("*.[ch]"))
+        return Count(passed=1) if files and run(["clang-format", "--dry-run", "-Werror", *files], 120) == 0 else Count(failed=1)
+    return step
+
+
 def cross_build(build, sysroot):
     def step(run):
         if run(["scripts/sysroot-arm64", sysroot], 300) != 0:
@@ -181,6 +189,7 @@ def steps(build):
     """name: (what it is, needs, function). The order is the order of running."""
     asan, arm64, sysroot = BUILD / "asan", BUILD / "arm64", BUILD / "sysroot-arm64"
     return {
+        "format": ("white space", [], formatted("src", "apps", "tests")),
         "gcc": ("build with gcc", [], compile_with(build, *WERROR)),
         "unit": ("unit tests", ["gcc"], meson_suite(build, "unit")),
         "fuzz": ("fuzz corpora", ["gcc"], meson_suite(build, "fuzz")),

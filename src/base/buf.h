@@ -31,14 +31,16 @@ int buf_add(struct buf *b, const void *data, size_t len);
 int buf_adds(struct buf *b, const char *text);
 int buf_addc(struct buf *b, char c);
 int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Room for `len` more bytes at the end, returned for the caller to fill; then buf_grew(). NULL: no room. */
+/* Room for `len` more bytes at the end, returned for the caller to fill; then buf_grew(). NULL: no
+ * room. */
 char *buf_reserve(struct buf *b, size_t len);
 void buf_grew(struct buf *b, size_t len);
 /* Drops the first `len` bytes. */
 void buf_drop(struct buf *b, size_t len);
 /* Appends `text` as a JSON string with its quotes. `len` bytes; invalid UTF-8 becomes U+FFFD. */
 int buf_add_json_string(struct buf *b, const char *text, size_t len);
-/* Appends `text` percent-encoded as one URL path segment or query value (RFC 3986 unreserved kept). */
+/* Appends `text` percent-encoded as one URL path segment or query value (RFC 3986 unreserved kept).
+ */
 int buf_add_url(struct buf *b, const char *text);
 
 static inline const char *buf_text(const struct buf *b)

@@ -6,7 +6,8 @@
  *
  * `CLEAN(slot) struct slot *s = slot_new(…);` calls slot_free(s) when `s` leaves its scope; TAKE(s)
  * hands the pointer over and leaves NULL behind. A guarded variable always has an initializer and
- * no goto crosses it. A module with a `x_free(struct x *)` says CLEAN_DEFINE(x, x_free) in its header.
+ * no goto crosses it. A module with a `x_free(struct x *)` says CLEAN_DEFINE(x, x_free) in its
+ * header.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,8 +14,10 @@ int64_t clock_mono_us(void);
 void clock_iso8601(int64_t ms, char text[CLOCK_ISO8601_SIZE]);
 
 /* Reads `YYYY-MM-DDTHH:MM:SS[.fraction](Z|±HH:MM)` (RFC 3339; a blank for the T and no zone, which
- * means UTC, are taken too). Digits beyond the millisecond are dropped. -EINVAL for anything else. */
+ * means UTC, are taken too). Digits beyond the millisecond are dropped. -EINVAL for anything else.
+ */
 int clock_parse_iso8601(const char *text, int64_t *ret_ms);
 
-/* Reads a duration `90`, `90s`, `15m`, `12h`, `7d` or `250ms`; a bare number is seconds. -EINVAL. */
+/* Reads a duration `90`, `90s`, `15m`, `12h`, `7d` or `250ms`; a bare number is seconds. -EINVAL.
+ */
 int clock_parse_duration_ms(const char *text, int64_t *ret_ms);

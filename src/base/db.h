@@ -9,9 +9,10 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
-/* Opens or creates `path`. `migrations[i]` is the SQL that leads from version i to i+1; a file with a
- * version above `n_migrations` is refused (written by a newer Driveline). `durable`: synchronous=FULL,
- * so that a finished commit survives a power cut; otherwise NORMAL (survives kill -9). */
+/* Opens or creates `path`. `migrations[i]` is the SQL that leads from version i to i+1; a file with
+ * a version above `n_migrations` is refused (written by a newer Driveline). `durable`:
+ * synchronous=FULL, so that a finished commit survives a power cut; otherwise NORMAL (survives kill
+ * -9). */
 int db_open(const char *path, const char *const *migrations, int n_migrations, bool durable,
         sqlite3 **ret_db, struct err *err);
 /* Read-only, no migration; -ENOENT when there is no file yet, or no schema in it. */

@@ -21,11 +21,14 @@ struct err {
 
 #define ERR_INIT ((struct err){0})
 
-/* Sets the text and returns `code`, which must be negative, so that `return err_set(…)` reads well. */
+/* Sets the text and returns `code`, which must be negative, so that `return err_set(…)` reads well.
+ */
 int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Like err_set() with `: <strerror(-code)>` at the end. */
-int err_errno(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int err_errno(struct err *err, int code, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
 
-/* Puts `<text>: ` before what is there and returns err->code (or -EIO when err is NULL or unset). */
+/* Puts `<text>: ` before what is there and returns err->code (or -EIO when err is NULL or unset).
+ */
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -12,8 +12,8 @@
 
 /* Reads the whole file into `ret` (appended); -E2BIG beyond its ceiling. */
 int fs_read(const char *path, struct buf *ret, struct err *err);
-/* Writes all `len` bytes to a new file beside `path`, syncs it, renames it over `path` and syncs the
- * folder: after a crash `path` is the old file or the new one. */
+/* Writes all `len` bytes to a new file beside `path`, syncs it, renames it over `path` and syncs
+ * the folder: after a crash `path` is the old file or the new one. */
 int fs_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 /* write(2) until all is written. */
 int fs_write_all(int fd, const void *data, size_t len);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
 #pragma once
-/* SHA-256, SHA-1 and MD5 in one pass (hawkBit names an artifact by all three); hex is lower case. */
+/* SHA-256, SHA-1 and MD5 in one pass (hawkBit names an artifact by all three); hex is lower case.
+ */
 #include "base/err.h"
 #include <stddef.h>
 #include <stdint.h>

@@ -12,7 +12,8 @@
 #define LIMIT_MESSAGE_BYTES LIMIT_KIB(256)
 /* One line of the plant/app seam: what a telemetry message can hold, plus its envelope. */
 #define LIMIT_SEAM_LINE_BYTES LIMIT_KIB(260)
-/* A JSON document over HTTP that is no artifact. hawkBit has no such limit; 5000 assignments are 200 kB. */
+/* A JSON document over HTTP that is no artifact. hawkBit has no such limit; 5000 assignments are
+ * 200 kB. */
 #define LIMIT_JSON_BODY_BYTES LIMIT_MIB(8)
 /* How deep JSON may nest anywhere. */
 #define LIMIT_JSON_DEPTH 32
@@ -31,17 +32,20 @@
 #define LIMIT_PACKAGE_DEPTH 32
 /* A whole small file that we read into memory (keys, configuration, state). */
 #define LIMIT_SMALL_FILE_BYTES LIMIT_MIB(1)
-/* An MQTT topic is at most 65 535 bytes; ours are below 100, and a reader's buffer needs a ceiling. */
+/* An MQTT topic is at most 65 535 bytes; ours are below 100, and a reader's buffer needs a ceiling.
+ */
 #define LIMIT_TOPIC_BYTES LIMIT_KIB(1)
 /* Elements of a manifest in one another; ours has two levels. */
 #define LIMIT_XML_DEPTH 16
 /* One text of a manifest, and the words of a command in it. */
 #define LIMIT_MANIFEST_FIELD_BYTES LIMIT_KIB(4)
 #define LIMIT_COMMAND_WORDS 64
-/* A text of a DDI document (a link, a name; hawkBit's names end at 128), and the parts of a deployment. */
+/* A text of a DDI document (a link, a name; hawkBit's names end at 128), and the parts of a
+ * deployment. */
 #define LIMIT_DDI_TEXT_BYTES LIMIT_KIB(2)
 #define LIMIT_DDI_ITEMS 64
-/* A policy: statements; actions or resources in one; bytes of a resource (MQTT topics of ours are below 100). */
+/* A policy: statements; actions or resources in one; bytes of a resource (MQTT topics of ours are
+ * below 100). */
 #define LIMIT_POLICY_STATEMENTS 64
 #define LIMIT_POLICY_ITEMS 64
 #define LIMIT_POLICY_RESOURCE_BYTES 512
@@ -50,14 +54,16 @@
 #define LIMIT_POLICY_VERSIONS 5
 /* The broker's snapshot of who may do what: about 200 bytes a certificate. */
 #define LIMIT_ACCESS_BYTES LIMIT_MIB(64)
-/* The viewer: cars listed, rows of one page of the list, points and columns of one series request. */
+/* The viewer: cars listed, rows of one page of the list, points and columns of one series request.
+ */
 #define LIMIT_VIEWER_DEVICES 100000
 #define LIMIT_VIEWER_FLEET_ROWS 200
 #define LIMIT_VIEWER_POINTS 4000
 #define LIMIT_VIEWER_COLUMNS 32
 /* Open event streams: a browser tab has one. Each may hold 1 MiB that its client has not read. */
 #define LIMIT_VIEWER_STREAMS 64
-/* Records looked through for a client that comes back; further behind, it loads its history again. */
+/* Records looked through for a client that comes back; further behind, it loads its history again.
+ */
 #define LIMIT_VIEWER_REPLAY_RECORDS 20000
 /* Log lines of one answer, and updates of one car. */
 #define LIMIT_VIEWER_LOG_LINES 1000
@@ -81,7 +87,8 @@
 /* Names of subsystems and columns become names in SQL; ours are below 24 bytes. */
 #define LIMIT_TELEMETRY_NAME_BYTES 128
 #define LIMIT_VERSION_BYTES 64
-/* What all devices together can make the store create. SQLite's own limit is 2000 columns a table. */
+/* What all devices together can make the store create. SQLite's own limit is 2000 columns a table.
+ */
 #define LIMIT_STORE_TABLES 256
 #define LIMIT_STORE_COLUMNS 1000
 /* Refused messages that are kept, and how much of each, so that rubbish cannot fill the disk. */
@@ -94,13 +101,14 @@
 /* A drive cycle: an hour at 10 Hz is 36 000 points of some 20 bytes. */
 #define LIMIT_CYCLE_POINTS 200000
 #define LIMIT_CYCLE_BYTES LIMIT_MIB(8)
-/* Things that wait for a hint to poll the update server: a rollout's group, at about 100 bytes each. */
+/* Things that wait for a hint to poll the update server: a rollout's group, at about 100 bytes
+ * each. */
 #define LIMIT_HINTS 20000
 /* Feedback that waits for an update server that doesn't take it. */
 #define LIMIT_DDI_LETTERS 32
 
-/* The update server's quotas are hawkBit's (hawkbit.server.security.dos.*), so that clients meet the
- * same walls. */
+/* The update server's quotas are hawkBit's (hawkbit.server.security.dos.*), so that clients meet
+ * the same walls. */
 #define LIMIT_OTA_PER_PARENT 100 /* modules of a set; metadata and attributes of one entity */
 #define LIMIT_OTA_TYPES_PER_TYPE 50
 #define LIMIT_OTA_ARTIFACTS_PER_MODULE 50

@@ -2,10 +2,10 @@
  * Copyright The Driveline authors */
 #pragma once
 /*
- * The program's log: one sentence a line on stderr, with the time in UTC, the level and the program:
- *   2026-11-22T19:00:00.000Z info  ota: action 3 of 'car-1' finished
- * Layers return, programs log: log once, where it is decided. No secrets, no whole payloads; bytes
- * from outside that are not printable are written as '?'. Lines longer than 1 kB are cut.
+ * The program's log: one sentence a line on stderr, with the time in UTC, the level and the
+ * program: 2026-11-22T19:00:00.000Z info  ota: action 3 of 'car-1' finished Layers return, programs
+ * log: log once, where it is decided. No secrets, no whole payloads; bytes from outside that are
+ * not printable are written as '?'. Lines longer than 1 kB are cut.
  */
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_N };
 

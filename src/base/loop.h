@@ -5,8 +5,8 @@
  * The end of an event loop.
  *
  * libevent frees a bufferevent (so also an HTTP connection) in a deferred callback of its loop. A
- * loop that was stopped by a signal never gets there, and event_base_free() drops the callback. So a
- * program that ends frees its objects first and its loop last, by this.
+ * loop that was stopped by a signal never gets there, and event_base_free() drops the callback. So
+ * a program that ends frees its objects first and its loop last, by this.
  */
 #include <event2/event.h>
 

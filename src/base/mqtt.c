@@ -166,8 +166,8 @@ static void service(struct mqtt *m, bool misc)
                 event_add(m->on_write, NULL);
 }
 
-/* During the TLS handshake libmosquitto takes every failure of the socket for "not yet" and would try
- * again for ever; so a refused or closed connection is looked for here. */
+/* During the TLS handshake libmosquitto takes every failure of the socket for "not yet" and would
+ * try again for ever; so a refused or closed connection is looked for here. */
 static bool peer_is_gone(struct mqtt *m, int fd)
 {
         char byte;

@@ -4,10 +4,10 @@
 /*
  * A child process on the event loop.
  *
- * Commands are argument vectors; there is no shell. A child leads its own process group and dies with
- * its parent (PR_SET_PDEATHSIG). Its end is noticed through a pidfd, so no SIGCHLD handler and no
- * waiting loop; signals go to the pid that we started and to no other. All descriptors but the three
- * standard ones are closed in the child.
+ * Commands are argument vectors; there is no shell. A child leads its own process group and dies
+ * with its parent (PR_SET_PDEATHSIG). Its end is noticed through a pidfd, so no SIGCHLD handler and
+ * no waiting loop; signals go to the pid that we started and to no other. All descriptors but the
+ * three standard ones are closed in the child.
  */
 #include "base/err.h"
 #include "base/clean.h"
@@ -27,7 +27,8 @@ enum proc_stdio {
 };
 
 struct proc_options {
-        const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH if it has no slash */
+        const char *const
+                *argv; /* NULL-terminated; argv[0] is looked up in PATH if it has no slash */
         const char *const *envp; /* NULL: ours */
         const char *cwd;         /* NULL: ours */
         enum proc_stdio in, out, err;
@@ -37,7 +38,8 @@ struct proc_options {
         rlim_t max_file_bytes;   /* RLIMIT_FSIZE */
         rlim_t max_cpu_s;        /* RLIMIT_CPU */
         rlim_t max_processes;    /* RLIMIT_NPROC */
-        /* Called once from the loop after the child ended; `status` as of waitpid(2). It may proc_free(). */
+        /* Called once from the loop after the child ended; `status` as of waitpid(2). It may
+         * proc_free(). */
         void (*on_exit)(void *arg, struct proc *proc, int status);
         void *arg;
 };
@@ -51,13 +53,14 @@ CLEAN_DEFINE(proc, proc_free);
 
 pid_t proc_pid(const struct proc *proc);
 bool proc_is_running(const struct proc *proc);
-int proc_stdin(struct proc *proc);  /* owned by proc; -1 if no pipe */
+int proc_stdin(struct proc *proc); /* owned by proc; -1 if no pipe */
 int proc_stdout(struct proc *proc);
 int proc_stderr(struct proc *proc);
 void proc_close_stdin(struct proc *proc);
 /* Signals the whole group; fine if it has ended. */
 void proc_signal(struct proc *proc, int signal);
-/* SIGTERM to the group now, SIGKILL after `grace_ms` unless it ended before. on_exit tells the end. */
+/* SIGTERM to the group now, SIGKILL after `grace_ms` unless it ended before. on_exit tells the end.
+ */
 void proc_terminate(struct proc *proc, int grace_ms);
 /* `exited with status 3`, `was killed by signal 11 (Segmentation fault)`, … into `text`. */
 void proc_describe_status(int status, char *text, size_t size);

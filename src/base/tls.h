@@ -19,10 +19,11 @@ int tls_server_new(const char *cert_file, const char *key_file, const char *ca_f
 /* For clients. `ca_file` NULL: the system's store; `cert_file` and `key_file` may both be NULL. */
 int tls_client_new(const char *ca_file, const char *cert_file, const char *key_file,
         SSL_CTX **ret_ctx, struct err *err);
-/* The peer's verified certificate: its common name into `cn` and its serial number as lower-case hex
- * into `serial`. False if it showed none or it was not accepted. */
+/* The peer's verified certificate: its common name into `cn` and its serial number as lower-case
+ * hex into `serial`. False if it showed none or it was not accepted. */
 bool tls_peer_identity(SSL *ssl, char *cn, size_t cn_size, char *serial, size_t serial_size);
 /* The same from a certificate. */
-bool tls_certificate_identity(X509 *cert, char *cn, size_t cn_size, char *serial, size_t serial_size);
+bool tls_certificate_identity(
+        X509 *cert, char *cn, size_t cn_size, char *serial, size_t serial_size);
 /* The reason of OpenSSL's last failure in this thread, for messages. */
 const char *tls_reason(void);

@@ -44,7 +44,8 @@ static char *default_data_dir(void)
 
 int main(int argc, char **argv)
 {
-        /* Repositories of pipelines have this program as their hook: git calls it by the hook's name. */
+        /* Repositories of pipelines have this program as their hook: git calls it by the hook's
+         * name. */
         if (argc > 0 && !strcmp(basename(argv[0]), "post-receive"))
                 return verb_pipeline_hook();
         CLEAN_MEM char *data_dir = default_data_dir();

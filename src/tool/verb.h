@@ -2,9 +2,9 @@
  * Copyright The Driveline authors */
 #pragma once
 /*
- * The verbs of `driveline`: one file each, listed in driveline.c. A verb gets a `struct verb_context *`
- * and its own words (argv[0] is the verb), parses them with base/cli.h and returns an exit code:
- * CLI_OK, CLI_FAILED or CLI_MISUSE. Results go to stdout, messages to stderr.
+ * The verbs of `driveline`: one file each, listed in driveline.c. A verb gets a `struct
+ * verb_context *` and its own words (argv[0] is the verb), parses them with base/cli.h and returns
+ * an exit code: CLI_OK, CLI_FAILED or CLI_MISUSE. Results go to stdout, messages to stderr.
  */
 struct verb_context {
         const char *data_dir; /* as given by --data or the environment; absolute or relative */

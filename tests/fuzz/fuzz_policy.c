@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 return 0;
         const struct policy *const list[] = {p};
         for (int action = 0; action < POLICY_ACTION_N; action++) {
-                const struct policy_request q = {(enum policy_action)action, topic, "car-1", "car-1"};
+                const struct policy_request q = {
+                        (enum policy_action)action, topic, "car-1", "car-1"};
                 struct policy_verdict v;
                 (void)policy_allows(list, 1, &q, &v);
         }
