@@ -297,6 +297,31 @@ def test_verbs_list_and_why_says_what_moves(shared_cloud):
     assert failed.returncode == 1 and "404" in failed.stderr
 
 
+def test_an_idle_poll_answered_from_memory_is_never_stale(server):
+    server.configure("authentication.targettoken.enabled", True)
+    token = server.expect(201, "POST", "/rest/v1/targets", [{"controllerId": "car-1"}])[0]["securityToken"]
+    right = f"TargetToken {token}"
+    server.expect(204, "PUT", "/rest/v1/system/configs/pollingTime", {"value": "00:02:00"})
+    for _ in range(3):
+        status, poll = server.device("GET", "car-1", token=right)
+        assert status == 200 and poll["config"]["polling"]["sleep"] == "00:02:00" and "configData" in poll["_links"]
+        assert server.device("GET", "car-1", token=right + "x")[0] == 401
+    before = server.expect(200, "GET", "/rest/v1/targets/car-1")["lastControllerRequestAt"]
+    server.expect(204, "PUT", "/rest/v1/system/configs/pollingTime", {"value": "00:03:00"})
+    assert server.device("GET", "car-1", token=right)[1]["config"]["polling"]["sleep"] == "00:03:00"
+    server.device("PUT", "car-1", "/configData", {"data": {"a": "b"}}, right)
+    for _ in range(2):
+        assert "_links" not in server.device("GET", "car-1", token=right)[1]
+    assert server.expect(200, "GET", "/rest/v1/targets/car-1")["lastControllerRequestAt"] >= before
+    ds = server.set_with("app", "1", b"1")
+    server.expect(200, "POST", "/rest/v1/targets/car-1/assignedDS", {"id": ds})
+    assert "deploymentBase" in server.device("GET", "car-1", token=right)[1]["_links"]
+    server.expect(200, "PUT", "/rest/v1/targets/car-1", {"securityToken": "another"})
+    assert server.device("GET", "car-1", token=right)[0] == 401
+    server.expect(204, "DELETE", "/rest/v1/targets/car-1")
+    assert server.device("GET", "car-1", token="TargetToken another")[0] == 401
+
+
 # ---- bad input and bad times -----------------------------------------------------------------------------
 
 

@@ -83,14 +83,21 @@ static bool etag_matches(const char *header, const char *etag)
         return header && strstr(header, etag);
 }
 
+static const char *etag_of(struct request *q, const char *data, size_t len)
+{
+        char md5[HASH_MD5_HEX_SIZE];
+        if (q->etag)
+                return q->etag;
+        hash_md5_hex(data, len, md5);
+        return arena_printf(&q->arena, "\"0%s\"", md5);
+}
+
 static void answer_bytes(struct request *q, const char *type, const char *data, size_t len)
 {
         bool is_get = strcmp(http_method(q->x), "GET") == 0;
         if (is_get && q->status >= 200 && q->status < 300 &&
                 !(q->route && q->route->flags & ROUTE_NO_ETAG)) {
-                char md5[HASH_MD5_HEX_SIZE], etag[HASH_MD5_HEX_SIZE + 8];
-                hash_md5_hex(data, len, md5);
-                snprintf(etag, sizeof(etag), "\"0%s\"", md5);
+                const char *etag = etag_of(q, data, len);
                 http_add_header(q->x, "ETag", etag);
                 if (etag_matches(http_header(q->x, "If-None-Match"), etag)) {
                         add_security_headers(q, true);
@@ -115,7 +122,8 @@ void answer(struct request *q)
         } else if (q->bytes) {
                 answer_bytes(q, q->text_type, q->bytes, q->bytes_len);
         } else if (q->text) {
-                answer_bytes(q, q->text_type, q->text, strlen(q->text));
+                answer_bytes(q, q->text_type, q->text,
+                        q->text_length ? q->text_length : strlen(q->text));
         } else if (q->reply) {
                 if (serialize(q->reply, q->media, &b) < 0)
                         q->status = 500;

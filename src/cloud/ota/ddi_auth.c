@@ -20,15 +20,19 @@ static const char *token_of(struct request *q, const char *scheme)
 
 /* ── a certificate that our own listener checked ── */
 
-static bool by_certificate(struct request *q)
+bool ddi_certificate_holds(struct request *q)
 {
         struct ota *o = q->ota;
         const char *name = http_peer_cn(q->x);
-        if (!name || !o->certificate_tenant || strcmp(name, q->texts[0]) != 0 ||
-                strcasecmp(o->certificate_tenant, q->tx.tenant_name) != 0)
-                return false;
-        return !o->is_certificate_active ||
+        return !name || !o->is_certificate_active ||
                o->is_certificate_active(o->arg, name, http_peer_serial(q->x));
+}
+
+static bool by_certificate(struct request *q)
+{
+        const char *name = http_peer_cn(q->x), *tenant = q->ota->certificate_tenant;
+        return name && tenant && strcmp(name, q->texts[0]) == 0 &&
+               strcasecmp(tenant, q->tx.tenant_name) == 0 && ddi_certificate_holds(q);
 }
 
 /* ── headers that a reverse proxy sets ── */

@@ -5,6 +5,7 @@
 #include "cloud/ota/ddi.h"
 #include "cloud/ota/deploy.h"
 #include "cloud/ota/handlers.h"
+#include "cloud/ota/poll_cache.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/seen.h"
 #include "cloud/ota/settings.h"
@@ -178,6 +179,13 @@ static json_t *poll_links(struct request *q, const struct target *t, const struc
         return links;
 }
 
+/* Will the next idle poll be told the same, whatever the time? Not with overrides or a random
+ * share. */
+static bool is_steady(struct request *q)
+{
+        return !strpbrk(settings_text(&q->tx, SETTING_POLLING_TIME), ",~");
+}
+
 int ddi_poll(struct request *q)
 {
         struct target t;
@@ -196,7 +204,10 @@ int ddi_poll(struct request *q)
                 json_object_set_new(j, "_links", links);
         else
                 json_decref(links);
-        return reply_json(q, 200, j);
+        reply_json(q, 200, j);
+        if (!has_next && is_steady(q))
+                poll_cache_keep(q->ota->polls, q, t.id);
+        return 0;
 }
 
 /* ── configData ── */

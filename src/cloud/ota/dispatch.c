@@ -7,6 +7,7 @@
 #include "cloud/ota/cbor.h"
 #include "cloud/ota/ddi.h"
 #include "cloud/ota/openapi.h"
+#include "cloud/ota/poll_cache.h"
 #include "cloud/ota/request.h"
 #include "cloud/ota/seen.h"
 
@@ -435,6 +436,8 @@ static int run_device(struct request *q, const char *const *parts, size_t n)
         q->tenant_in_path = parts[0];
         q->texts[0] = parts[3];
         q->tx.user = "CONTROLLER_PLUG_AND_PLAY";
+        if (n == 4 && ddi_certificate_holds(q) && poll_cache_answer(q->ota->polls, q))
+                return 0;
         if (!ddi_authenticate(q))
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 401);
         int r = find_route(q, ddi_routes, parts + 4, n - 4, 1);

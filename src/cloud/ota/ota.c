@@ -12,6 +12,7 @@
 #include "base/tls.h"
 #include "cloud/broker/broker.h"
 #include "cloud/ota/auth.h"
+#include "cloud/ota/poll_cache.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/request.h"
 #include "cloud/ota/scheduler.h"
@@ -106,6 +107,7 @@ static void service_fini(struct service *s)
         registry_free(s->registry);
         SSL_CTX_free(s->tls);
         seen_free(o->seen);
+        poll_cache_free(o->polls);
         database_free(o->database);
         for (size_t i = 0; i < o->n_users; i++)
                 user_fini(&o->users[i]);
@@ -125,7 +127,8 @@ static int service_open(
         o->artifacts_dir = strdup(artifacts_dir);
         o->base = event_base_new();
         o->seen = seen_new();
-        if (!o->artifacts_dir || !o->base || !o->seen)
+        o->polls = poll_cache_new();
+        if (!o->artifacts_dir || !o->base || !o->seen || !o->polls)
                 return err_set(err, -ENOMEM, "out of memory");
         int r = fs_mkdir_p(artifacts_dir, 0700, err);
         if (r == 0)

@@ -47,7 +47,9 @@ struct request {
         int status;
         json_t *reply;
         const char *text, *text_type;
-        char *bytes; /* malloc()ed, of text_type; in place of text */
+        size_t text_length; /* 0: up to the NUL */
+        const char *etag;   /* of the text, where it is known already */
+        char *bytes;        /* malloc()ed, of text_type; in place of text */
         size_t bytes_len;
         int file; /* descriptor or -1 */
         int64_t file_offset, file_length;

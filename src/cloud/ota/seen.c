@@ -61,12 +61,14 @@ void seen_flush(struct seen *s, struct ota *o)
         if (s->n == 0)
                 return;
         ota_tx(o, &tx, &arena, &problem, 0, "system");
+        uint64_t before = tx_revision(&tx);
         tx_begin(&tx);
         for (size_t i = 0; i < s->n; i++)
                 sql_run(&tx, "UPDATE target SET last_query_at=? WHERE id=?", SQL_I(s->list[i].at),
                         SQL_I(s->list[i].target));
         if (tx_commit(&tx) < 0)
                 log_warning("the times of %zu polls could not be stored", s->n);
+        tx_ignore_changes(&tx, before);
         s->n = 0;
         problem_fini(&problem);
         arena_fini(&arena);

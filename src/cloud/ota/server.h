@@ -11,7 +11,8 @@
 
 #include <event2/event.h>
 
-struct seen; /* polls whose time is still to be written (seen.h) */
+struct poll_cache; /* answers to idle polls (poll_cache.h) */
+struct seen;       /* polls whose time is still to be written (seen.h) */
 
 struct ota {
         struct event_base *base;
@@ -25,6 +26,7 @@ struct ota {
         char *certificate_tenant; /* devices with a client certificate belong to it; NULL: none do
                                    */
         struct seen *seen;
+        struct poll_cache *polls;
         /* Is a certificate that our CA signed still active? NULL: each is. */
         bool (*is_certificate_active)(void *arg, const char *name, const char *serial);
         /* Something waits for this device. */

@@ -31,6 +31,7 @@ struct database {
         size_t n_cached;
         locale_t locale;
         struct settings_cache *settings;
+        uint64_t ignored_changes;
 };
 
 /* ── the function fold(text): lower case as hawkBit's queries see it, beyond ASCII too ── */
@@ -157,6 +158,16 @@ static bool has_failed(const struct tx *tx)
 }
 
 /* ── units ── */
+
+uint64_t tx_revision(struct tx *tx)
+{
+        return (uint64_t)sqlite3_total_changes64(tx->database->db) - tx->database->ignored_changes;
+}
+
+void tx_ignore_changes(struct tx *tx, uint64_t revision_before)
+{
+        tx->database->ignored_changes += tx_revision(tx) - revision_before;
+}
 
 int tx_begin(struct tx *tx)
 {

@@ -56,6 +56,10 @@ struct tx {
         struct tx_unlink *unlinks;
 };
 
+/* Moves with every row that is written, but for those of tx_ignore_changes(). */
+uint64_t tx_revision(struct tx *tx);
+/* What this unit changed doesn't count as a change. */
+void tx_ignore_changes(struct tx *tx, uint64_t revision_before);
 int tx_begin(struct tx *tx);
 /* -1 when something failed before or now; everything is undone then. */
 int tx_commit(struct tx *tx);
