@@ -166,18 +166,21 @@ static int list(void *context, int argc, char **argv)
         const char *output = "table", *none[1];
         const struct cli_option options[] = {OPTION_OUTPUT(&output), OPTION_DATA(v), {0}};
         CLEAN_SESSION struct registry_session s = {0};
-        int code = begin(v, argc, argv,
+        struct err err = ERR_INIT;
+        int code = parse(argc, argv,
                 "driveline policy list [options]\n\nLists all policies with their current version "
                 "and "
                 "how many things have them.",
-                options, none, 0, &s);
+                options, none, 0);
         if (code)
                 return code - 1;
         int as_json = output_is_json("driveline policy list", output);
         if (as_json < 0)
                 return CLI_MISUSE;
+        /* Only now: the first session of a data folder makes its keys and certificates. */
+        if (registry_session_open(&s, v, &err) < 0)
+                return failed(argv, &err);
         CLEAN_JSON json_t *array = json_array();
-        struct err err = ERR_INIT;
         if (!as_json)
                 printf("%-24s %7s %7s %s\n", "POLICY", "VERSION", "THINGS", "SINCE");
         if (registry_policy_each(s.registry, NULL, as_json ? list_json : list_row, array, &err) < 0)
