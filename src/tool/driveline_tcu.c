@@ -85,7 +85,7 @@ static const struct cli_option options[] = {
 
 static const char usage[] =
         "driveline-tcu --dir DIR [options]\n"
-        "       driveline-tcu status --dir DIR [--json]\n\n"
+        "       driveline-tcu status --dir DIR [--output json]\n\n"
         "The telematics control unit: runs the vehicle app against a simulated car, sends its\n"
         "telemetry to the broker, and installs updates from a hawkBit-compatible server.\n"
         "A duration is a number of seconds or has a unit: 500ms, 10s, 5m.";
@@ -392,20 +392,25 @@ static int run(struct err *err)
 static int print_status(int argc, char **argv)
 {
         const char *dir = NULL;
-        bool as_json = false;
+        const char *output = "text";
         const struct cli_option status_options[] = {
                 {"dir", 'd', CLI_TEXT, &dir, "DIR", "the agent's folder"},
                 {"data", 0, CLI_TEXT, &dir, "DIR", "the same as --dir"},
-                {"json", 0, CLI_FLAG, &as_json, NULL, "print a JSON document"}, {0}};
+                {"output", 0, CLI_TEXT, &output, "FORM", "text (default) or json"}, {0}};
         size_t n;
         int code;
         if (cli_parse(argc, argv,
-                    "driveline-tcu status --dir DIR [--json]\n\n"
+                    "driveline-tcu status --dir DIR [--output json]\n\n"
                     "Says what the agent of a folder does, and what it waits for.",
                     status_options, NULL, 0, &n, &code))
                 return code;
         if (!dir) {
                 fprintf(stderr, PROGRAM " status: which folder? give --dir\n");
+                return CLI_MISUSE;
+        }
+        bool as_json = strcmp(output, "json") == 0;
+        if (!as_json && strcmp(output, "text") != 0) {
+                fprintf(stderr, PROGRAM " status: unknown form '%s': text or json\n", output);
                 return CLI_MISUSE;
         }
         struct err err = ERR_INIT;

@@ -164,7 +164,7 @@ def test_what_was_measured_while_the_cloud_was_away_arrives(world):
 
 
 def spooled(car):
-    done = subprocess.run([TCU, "status", "--dir", car.data, "--json"], capture_output=True, text=True, timeout=20,
+    done = subprocess.run([TCU, "status", "--dir", car.data, "--output", "json"], capture_output=True, text=True, timeout=20,
                           check=True)
     return json.loads(done.stdout)["spooled"]
 

@@ -407,5 +407,5 @@ def test_nothing_was_lost_in_the_whole_run(broken, which):
     kind = broken.kinds[which]
     numbers = broken.cloud.sequences("Engine", kind.vin) + broken.cloud.sequences("Update", kind.vin)
     assert sorted(numbers) == list(range(1, max(numbers) + 1))
-    status = subprocess.run([TCU, "status", "--dir", kind.car.data, "--json"], capture_output=True, timeout=20, check=True)
+    status = subprocess.run([TCU, "status", "--dir", kind.car.data, "--output", "json"], capture_output=True, timeout=20, check=True)
     assert b"1.1.0" in status.stdout
