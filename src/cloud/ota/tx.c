@@ -2,176 +2,45 @@
  * Copyright The Driveline authors */
 #include "cloud/ota/tx.h"
 
-#include "base/db.h"
 #include "base/log.h"
-#include "cloud/ota/schema.h"
 #include "cloud/ota/settings.h"
 
-#include <errno.h>
-#include <locale.h>
-#include <stdlib.h>
-#include <string.h>
-#include <wchar.h>
-#include <wctype.h>
-
-/* Filters make statement texts of their own; the fixed ones are about 300. */
-#define CACHE_BUCKETS 512
-#define CACHE_MAX 1500
-
-struct sql_cached {
-        struct sql_cached *next;
-        char *text;
-        sqlite3_stmt *stmt;
-        bool is_busy;
-};
-
-struct database {
-        sqlite3 *db;
-        struct sql_cached *buckets[CACHE_BUCKETS];
-        size_t n_cached;
-        locale_t locale;
-        struct settings_cache *settings;
-        uint64_t ignored_changes;
-};
-
-/* ── the function fold(text): lower case as hawkBit's queries see it, beyond ASCII too ── */
-
-static void fold_text(sqlite3_context *ctx, struct database *s, const char *in)
-{
-        mbstate_t from = {0}, to = {0};
-        size_t left = strlen(in);
-        struct buf out CLEAN_BUF = BUF_INIT((size_t)sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, -1));
-        locale_t before = uselocale(s->locale);
-        while (left > 0) {
-                wchar_t w;
-                char bytes[16];
-                size_t n = mbrtowc(&w, in, left, &from);
-                if (n == 0 || n > left) { /* not UTF-8: as it is */
-                        buf_addc(&out, *in);
-                        from = (mbstate_t){0};
-                        n = 1;
-                } else {
-                        size_t k = wcrtomb(bytes, towlower_l((wint_t)w, s->locale), &to);
-                        buf_add(&out, bytes, k > sizeof(bytes) ? 0 : k);
-                }
-                in += n;
-                left -= n;
-        }
-        uselocale(before);
-        if (out.error)
-                sqlite3_result_error_nomem(ctx);
-        else
-                sqlite3_result_text(ctx, buf_text(&out), (int)out.len, SQLITE_TRANSIENT);
-}
-
-static void sql_fold(sqlite3_context *ctx, int n, sqlite3_value **args)
-{
-        (void)n;
-        const char *text = (const char *)sqlite3_value_text(args[0]);
-        if (text)
-                fold_text(ctx, sqlite3_user_data(ctx), text);
-}
-
-/* ── the store ── */
-
-static int open_database(
-        const char *path, bool is_readonly, struct database **ret_database, struct err *err)
-{
-        struct database *s = calloc(1, sizeof(*s));
-        if (!s)
-                return err_set(err, -ENOMEM, "out of memory");
-        int r = is_readonly ? db_open_readonly(path, &s->db, err)
-                            : db_open(path, ota_migrations, ota_n_migrations, true, &s->db, err);
-        if (r < 0) {
-                free(s);
-                return r;
-        }
-        s->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
-        sqlite3_create_function(
-                s->db, "fold", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, s, sql_fold, NULL, NULL);
-        *ret_database = s;
-        return 0;
-}
-
-int database_open(const char *path, struct database **ret_database, struct err *err)
-{
-        return open_database(path, false, ret_database, err);
-}
-
-int database_open_readonly(const char *path, struct database **ret_database, struct err *err)
-{
-        return open_database(path, true, ret_database, err);
-}
-
-static void drop_statements(struct database *s)
-{
-        for (size_t i = 0; i < CACHE_BUCKETS; i++) {
-                struct sql_cached **link = &s->buckets[i];
-                while (*link) {
-                        struct sql_cached *c = *link;
-                        if (c->is_busy) {
-                                link = &c->next;
-                                continue;
-                        }
-                        *link = c->next;
-                        sqlite3_finalize(c->stmt);
-                        free(c->text);
-                        free(c);
-                        s->n_cached--;
-                }
-        }
-}
-
-void database_free(struct database *s)
-{
-        if (!s)
-                return;
-        drop_statements(s);
-        settings_forget(s);
-        sqlite3_close(s->db);
-        if (s->locale)
-                freelocale(s->locale);
-        free(s);
-}
-
-struct settings_cache **database_settings(struct database *s)
-{
-        return &s->settings;
-}
+#include <unistd.h>
 
 /* ── failures ── */
 
 static int failed(struct tx *tx, const char *text)
 {
-        struct err err = ERR_INIT;
-        int code = db_error(tx->database->db, &err, "use the database");
-        log_error("%s (in: %.200s)", err.text, text);
-        if (code == -ENOSPC)
+        const char *reason;
+        enum database_failure failure = database_failure(tx->database, &reason);
+        tx->has_failed = true;
+        log_error("%s (in: %.200s)", reason, text);
+        if (failure == DATABASE_FULL)
                 return tx_problem(tx, PROBLEM_STORAGE_FAILED,
                         "The disk is full: nothing of this request was stored");
-        return tx_problem(tx, PROBLEM_STORAGE_FAILED, "%s", err.text);
+        return tx_problem(tx, PROBLEM_STORAGE_FAILED, "%s", reason);
 }
 
 static bool has_failed(const struct tx *tx)
 {
-        return tx->problem->code == PROBLEM_STORAGE_FAILED;
+        return tx->has_failed || tx->problem->code == PROBLEM_STORAGE_FAILED;
 }
 
 /* ── units ── */
 
 uint64_t tx_revision(struct tx *tx)
 {
-        return (uint64_t)sqlite3_total_changes64(tx->database->db) - tx->database->ignored_changes;
+        return database_revision(tx->database);
 }
 
 void tx_ignore_changes(struct tx *tx, uint64_t revision_before)
 {
-        tx->database->ignored_changes += tx_revision(tx) - revision_before;
+        database_ignore_changes(tx->database, revision_before);
 }
 
 int tx_begin(struct tx *tx)
 {
-        if (sqlite3_exec(tx->database->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+        if (database_begin(tx->database) < 0)
                 return failed(tx, "BEGIN");
         tx->is_open = true;
         return 0;
@@ -183,8 +52,7 @@ int tx_commit(struct tx *tx)
                 tx_rollback(tx);
                 return -1;
         }
-        if (tx->is_open &&
-                sqlite3_exec(tx->database->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        if (tx->is_open && database_commit(tx->database) < 0) {
                 failed(tx, "COMMIT");
                 tx_rollback(tx);
                 return -1;
@@ -199,8 +67,8 @@ int tx_commit(struct tx *tx)
 void tx_rollback(struct tx *tx)
 {
         settings_forget(tx->database); /* they may be those of what is undone */
-        if (tx->is_open && !sqlite3_get_autocommit(tx->database->db))
-                sqlite3_exec(tx->database->db, "ROLLBACK", NULL, NULL, NULL);
+        if (tx->is_open)
+                database_rollback(tx->database);
         tx->is_open = false;
         tx->tells = NULL;
         tx->unlinks = NULL;
@@ -253,124 +121,79 @@ int tx_not_found_list(struct tx *tx, const char *type, json_t *ids)
 
 /* ── statements ── */
 
-static size_t bucket_of(const char *text)
+static struct sql_rows open_rows(
+        struct tx *tx, const char *text, const struct sql_arg *args, size_t n, bool is_insert)
 {
-        uint64_t h = 1469598103934665603u; /* FNV-1a */
-        for (const char *p = text; *p; p++)
-                h = (h ^ (unsigned char)*p) * 1099511628211u;
-        return (size_t)(h % CACHE_BUCKETS);
-}
-
-static struct sql_cached *statement(struct tx *tx, const char *text)
-{
-        struct database *s = tx->database;
-        size_t i = bucket_of(text);
-        for (struct sql_cached *c = s->buckets[i]; c; c = c->next) {
-                if (!c->is_busy && strcmp(c->text, text) == 0)
-                        return c;
-        }
-        if (s->n_cached >= CACHE_MAX)
-                drop_statements(s);
-        struct sql_cached *c = calloc(1, sizeof(*c));
-        if (!c || !(c->text = strdup(text)))
-                abort();
-        if (sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &c->stmt, NULL) !=
-                SQLITE_OK) {
+        struct sql_rows r = {.tx = tx};
+        if (has_failed(tx) || (!tx->is_open && tx_begin(tx) < 0))
+                return r;
+        r.statement = database_prepare(tx->database, text, is_insert);
+        if (r.statement)
+                database_bind(r.statement, args, n);
+        else
                 failed(tx, text);
-                free(c->text);
-                free(c);
-                return NULL;
-        }
-        c->next = s->buckets[i];
-        s->buckets[i] = c;
-        s->n_cached++;
-        return c;
-}
-
-static void bind(sqlite3_stmt *stmt, const struct sql_arg *args, size_t n)
-{
-        for (size_t i = 0; i < n; i++) {
-                int at = (int)i + 1;
-                if (args[i].kind == SQL_KIND_INT)
-                        sqlite3_bind_int64(stmt, at, args[i].i);
-                else if (args[i].kind == SQL_KIND_REAL)
-                        sqlite3_bind_double(stmt, at, args[i].d);
-                else if (args[i].kind == SQL_KIND_TEXT && args[i].t)
-                        sqlite3_bind_text(stmt, at, args[i].t, -1, SQLITE_TRANSIENT);
-        }
+        return r;
 }
 
 struct sql_rows sql_open_args(struct tx *tx, const char *text, const struct sql_arg *args, size_t n)
 {
-        struct sql_rows r = {.tx = tx};
-        if (has_failed(tx))
-                return r;
-        r.cached = statement(tx, text);
-        if (!r.cached)
-                return r;
-        if (!tx->is_open && tx_begin(tx) < 0)
-                return r;
-        r.cached->is_busy = true;
-        r.stmt = r.cached->stmt;
-        bind(r.stmt, args, n);
-        return r;
+        return open_rows(tx, text, args, n, false);
 }
 
 bool sql_next(struct sql_rows *r)
 {
-        if (!r->stmt || has_failed(r->tx))
+        if (!r->statement || has_failed(r->tx))
                 return false;
-        int code = sqlite3_step(r->stmt);
-        if (code == SQLITE_ROW)
-                return true;
-        if (code != SQLITE_DONE)
-                failed(r->tx, r->cached->text);
-        return false;
+        int has_row = database_step(r->statement);
+        if (has_row < 0)
+                failed(r->tx, database_text(r->statement));
+        return has_row > 0;
 }
 
 void sql_close(struct sql_rows *r)
 {
-        if (!r->stmt)
-                return;
-        sqlite3_reset(r->stmt);
-        sqlite3_clear_bindings(r->stmt);
-        r->cached->is_busy = false;
-        r->stmt = NULL;
+        if (r->statement)
+                database_reset(r->statement);
+        r->statement = NULL;
 }
 
 int64_t sql_col_int(struct sql_rows *r, int column)
 {
-        return sqlite3_column_int64(r->stmt, column);
+        return database_column_int(r->statement, column);
 }
 
 double sql_col_real(struct sql_rows *r, int column)
 {
-        return sqlite3_column_double(r->stmt, column);
+        return database_column_real(r->statement, column);
 }
 
 const char *sql_col_text(struct sql_rows *r, int column)
 {
-        return arena_strdup(r->tx->arena, (const char *)sqlite3_column_text(r->stmt, column));
+        return arena_strdup(r->tx->arena, database_column_text(r->statement, column));
 }
 
 bool sql_col_is_null(struct sql_rows *r, int column)
 {
-        return sqlite3_column_type(r->stmt, column) == SQLITE_NULL;
+        return database_column_is_null(r->statement, column);
+}
+
+static bool run_to_end(struct sql_rows *r)
+{
+        while (sql_next(r))
+                ;
+        return !has_failed(r->tx);
 }
 
 int64_t sql_run_args(struct tx *tx, const char *text, const struct sql_arg *args, size_t n)
 {
-        CLEAN_ROWS struct sql_rows r = sql_open_args(tx, text, args, n);
-        while (sql_next(&r))
-                ;
-        return has_failed(tx) ? -1 : sqlite3_changes(tx->database->db);
+        CLEAN_ROWS struct sql_rows r = open_rows(tx, text, args, n, false);
+        return run_to_end(&r) ? database_changes(r.statement) : -1;
 }
 
 int64_t sql_insert_args(struct tx *tx, const char *text, const struct sql_arg *args, size_t n)
 {
-        if (sql_run_args(tx, text, args, n) < 0)
-                return 0;
-        return sqlite3_last_insert_rowid(tx->database->db);
+        CLEAN_ROWS struct sql_rows r = open_rows(tx, text, args, n, true);
+        return run_to_end(&r) ? database_insert_id(r.statement) : 0;
 }
 
 int64_t sql_int_args(

@@ -15,20 +15,11 @@
  * What devices should be told at once (tx_tell) is collected and handed out after the commit only.
  */
 #include "cloud/ota/arena.h"
+#include "cloud/ota/database.h"
 #include "cloud/ota/problem.h"
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-struct database; /* the database connection and its prepared statements */
-
-int database_open(const char *path, struct database **ret_database, struct err *err);
-/* For readers beside the server; -ENOENT when there is no database yet. */
-int database_open_readonly(const char *path, struct database **ret_database, struct err *err);
-void database_free(struct database *s);
-struct settings_cache; /* what settings.c remembers of tenants; it lives with the database */
-struct settings_cache **database_settings(struct database *s);
 
 struct tx_tell {
         struct tx_tell *next;
@@ -52,6 +43,7 @@ struct tx {
                                      00:05:00 */
         bool is_device;           /* a device acts: it changes rows without becoming their author */
         bool is_open;
+        bool has_failed; /* a statement did, whatever problem was set before it */
         struct tx_tell *tells;
         struct tx_unlink *unlinks;
 };
@@ -81,15 +73,6 @@ int tx_not_found_text(struct tx *tx, const char *type, const char *id);
 int tx_not_found_list(struct tx *tx, const char *type, json_t *ids);
 
 /* ── statements ── */
-enum sql_kind { SQL_KIND_NULL, SQL_KIND_INT, SQL_KIND_TEXT, SQL_KIND_REAL };
-struct sql_arg {
-        enum sql_kind kind;
-        union {
-                int64_t i;
-                const char *t;
-                double d;
-        };
-};
 #define SQL_I(x)                                                                                   \
         {                                                                                          \
                 .kind = SQL_KIND_INT, .i = (x)                                                     \
@@ -126,8 +109,7 @@ const char *sql_text_args(struct tx *tx, const char *text, const struct sql_arg 
 /* Rows: `CLEAN_ROWS struct sql_rows r = sql_open(tx, "…", SQL_I(1)); while (sql_next(&r)) …` */
 struct sql_rows {
         struct tx *tx;
-        sqlite3_stmt *stmt;
-        struct sql_cached *cached;
+        struct statement *statement; /* NULL: there is nothing to read */
 };
 #define sql_open(tx, text, ...) sql_open_args(tx, text, SQL_ARGS(__VA_ARGS__))
 struct sql_rows sql_open_args(

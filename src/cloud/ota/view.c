@@ -76,9 +76,9 @@ uint64_t ota_view_generation(struct ota_view *v)
 {
         struct view_unit u;
         view_begin(v, &u);
-        int64_t n = sql_int(&u.tx, 0, "PRAGMA data_version");
+        uint64_t n = database_generation(v->database);
         view_end(&u, NULL);
-        return (uint64_t)n;
+        return n;
 }
 
 static void put_text(json_t *j, const char *key, const char *value)
