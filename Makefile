@@ -28,7 +28,7 @@ demo: programs ## ./demo without the installation of packages (ARGS=--once)
 	@exec $(BUILD)/src/tool/driveline demo $(ARGS)
 
 test: build ## unit tests, fuzz corpora, integration and browser tests
-	@$(PYTHON) scripts/check.py gcc unit fuzz integration browser
+	@$(PYTHON) scripts/check.py gcc unit fuzz integration conformance browser
 
 check: ## ./check without the installation of packages (ARGS="unit clang": these steps)
 	@exec $(PYTHON) scripts/check.py $(ARGS)
