@@ -19,10 +19,10 @@
  * What each state means for a start after a crash:
  *   DOWNLOAD  what is on disk of the package is kept and resumed
  *   WAIT      the package is there; permission to install is asked again with the next poll
- *   UNPACK    the other slot holds rubbish and isn't marked complete; it is emptied and filled
- * again SWITCH    the old or the new slot is current, both are complete; switching again is
- * harmless TRIAL     the new slot is current; the trial begins anew, at most DEPLOY_TRIAL_STARTS
- * times, so that a version that takes the agent or the machine down with it is rolled back too
+ *   UNPACK    the other slot holds rubbish and isn't marked complete; it is emptied and filled again
+ *   SWITCH    the old or the new slot is current, both are complete; switching again is harmless
+ *   TRIAL     the new slot is current; the trial begins anew, at most DEPLOY_TRIAL_STARTS times, so
+ *             that a version that takes the agent or the machine down with it is rolled back too
  *   ROLLBACK  switching back again is harmless
  *   REPORT    the outcome stands and is told until the server has taken it
  * In none of them the slot that `current` names is incomplete; that is the whole safety argument.

@@ -6,8 +6,7 @@
  *
  *   2026-11-22T19:00:00.000Z boot slot=a version=1.0.0 success
  *   2026-11-22T19:05:10.120Z update action=3 slot=b from=1.0.0 to=1.1.0 success
- *   2026-11-22T19:09:41.007Z update action=4 slot=a from=1.1.0 to=1.2.0 rolled_back: the app exited
- * …
+ *   2026-11-22T19:09:41.007Z update action=4 slot=a from=1.1.0 to=1.2.0 rolled_back: the app …
  *
  * A boot's line is written when its app has sent its first telemetry, or has failed before it did.
  * At JOURNAL_MAX_BYTES the file becomes update.log.1 and a new one begins, so two files bound it.

@@ -4,9 +4,12 @@
 /*
  * A rollout: one set for the targets of a query, group after group.
  *
- *   creating → ready (or waiting_for_approval → ready | approval_denied) → starting → running →
- * finished running ⇄ paused                        almost any → stopping → stopped, → deleting →
- * deleted or gone Groups: creating → ready → scheduled → running → finished | error.
+ *   creating → ready → starting → running → finished
+ *   creating → waiting_for_approval → ready | approval_denied
+ *   running ⇄ paused
+ *   almost any → stopping → stopped
+ *   any → deleting → deleted, or gone
+ * Groups: creating → ready → scheduled → running → finished | error.
  *
  * A person's request only changes the state where that is allowed; the scheduler does the work in
  * passes (rollout_pass), each one transaction: it makes the actions, starts groups, compares the

@@ -7,8 +7,9 @@
  * A segment is a file `<first offset, 20 digits>.log`: a head of 32 bytes, then records back to
  * back, little-endian, not padded:
  *
- *   segment  magic u64 | first offset u64 | previous end u64 | salt u32 | CRC-32C of the 28 bytes
- * before record   CRC-32C of what follows, begun with the salt u32 | magic u16 | topic length u16 |
+ *   segment  magic u64 | first offset u64 | previous end u64 | salt u32 |
+ *            CRC-32C of the 28 bytes before
+ *   record   CRC-32C of what follows, begun with the salt u32 | magic u16 | topic length u16 |
  *            payload length u32 | 0 u32 | offset u64 | time u64 | topic | NUL | payload
  *
  * The salt is random. Without it a device could send a payload that contains a record of its own
