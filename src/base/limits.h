@@ -120,5 +120,7 @@
 #define LIMIT_OTA_GROUPS_PER_ROLLOUT 500
 #define LIMIT_OTA_TARGETS_PER_GROUP 20000
 #define LIMIT_OTA_TARGETS_PER_FILTER 20000 /* of an auto-assignment when it is set */
+/* Actions whose deadline is looked at in one round of the scheduler: some 20 ms of work. */
+#define LIMIT_OTA_DUE_PAGE 500
 /* What an update must leave free on the car's disk: the spool and the log go on. */
 #define LIMIT_UPDATE_SPARE_BYTES LIMIT_MIB(4)

@@ -54,7 +54,8 @@ void action_read(struct sql_rows *r, struct action *a)
                 .timezone = sql_col_text(r, 12),
                 .external_ref = sql_col_text(r, 13),
                 .last_code = sql_col_is_null(r, 14) ? ACTION_NO_CODE : sql_col_int(r, 14),
-                .modified_at = sql_col_int(r, 18),
+                .proving_since = sql_col_int(r, 15),
+                .modified_at = sql_col_int(r, 19),
         };
 }
 
@@ -72,7 +73,8 @@ bool action_get(struct tx *tx, int64_t id, struct action *ret)
 bool action_next(struct tx *tx, int64_t target, struct action *ret)
 {
         CLEAN_ROWS struct sql_rows r = sql_open(tx,
-                "SELECT " ACTION_COLUMNS " FROM action a WHERE a.target=? AND a.active=1"
+                "SELECT " ACTION_COLUMNS
+                " FROM action a WHERE a.target=? AND a.active=1 AND a.proving_since IS NULL"
                 " ORDER BY a.weight DESC, a.id LIMIT 1",
                 SQL_I(target));
         if (!sql_next(&r))
@@ -150,12 +152,14 @@ void action_set_status(struct tx *tx, struct action *a, enum action_status statu
         a->status = status;
         a->is_active = is_active;
         a->modified_at = tx->now;
+        if (!is_active || status == ACTION_CANCELING)
+                a->proving_since = 0;
         sql_run(tx,
-                "UPDATE action SET status=?, active=?, modified_by=coalesce(?, modified_by), "
-                "modified_at=?"
-                " WHERE id=?",
+                "UPDATE action SET status=?1, active=?2, modified_by=coalesce(?3, modified_by), "
+                "modified_at=?4, proving_since=?5,"
+                " due_at=CASE WHEN ?2=1 THEN due_at ELSE NULL END WHERE id=?6",
                 SQL_I(status), SQL_I(is_active), SQL_T(tx_author(tx)), SQL_I(tx->now),
-                SQL_I(a->id));
+                SQL_OPT(a->proving_since), SQL_I(a->id));
 }
 
 void action_set_code(struct tx *tx, struct action *a, int64_t code)

@@ -50,16 +50,18 @@ struct action {
         int64_t rollout, group;                     /* 0: none */
         const char *schedule, *duration, *timezone; /* NULL: no maintenance window */
         const char *external_ref;
-        int64_t last_code; /* ACTION_NO_CODE */
+        int64_t last_code;     /* ACTION_NO_CODE */
+        int64_t proving_since; /* the device reported success, which it has to prove; 0: no */
         int64_t modified_at;
 };
 
 #define ACTION_COLUMNS                                                                             \
         "a.id, a.target, a.ds, a.active, a.status, a.type, a.forced_time, a.weight, a.rollout, "   \
         "a.rollout_group, a.schedule, a.duration, a.timezone, a.external_ref, a.last_code, "       \
+        "a.proving_since, "                                                                        \
         "a.created_by, a.created_at, a.modified_by, a.modified_at"
-#define ACTION_AUDIT_COLUMN 15
-#define ACTION_N_COLUMNS 19
+#define ACTION_AUDIT_COLUMN 16
+#define ACTION_N_COLUMNS 20
 
 /* Text for a row of the history; a list of at most as many as given. */
 struct messages {
@@ -70,7 +72,8 @@ void messages_add(struct tx *tx, struct messages *m, const char *text);
 
 void action_read(struct sql_rows *r, struct action *a);
 bool action_get(struct tx *tx, int64_t id, struct action *ret);
-/* The open action that the target is to see: the heaviest, of those the oldest. */
+/* The open action that the target is to see: the heaviest, of those the oldest. One that is being
+ * proved (deadline.h) is done as far as the device is concerned. */
 bool action_next(struct tx *tx, int64_t target, struct action *ret);
 int64_t action_insert(struct tx *tx, const struct action *a);
 /* One row of the history; texts beyond 512 characters are split. */

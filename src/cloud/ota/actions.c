@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "cloud/ota/action.h"
 #include "cloud/ota/cron.h"
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
 #include "cloud/ota/handlers.h"
 
@@ -22,6 +23,13 @@ static const struct shape confirmation_members[] = {
         {0},
 };
 const struct shape shape_confirmation[] = {{.type = SHAPE_OBJECT, .sub = confirmation_members}};
+
+static const struct shape proof_members[] = {
+        {.name = "proved", .type = SHAPE_BOOL, .flags = SHAPE_NEEDED},
+        {.name = "reason", .type = SHAPE_TEXT, .max = 400},
+        {0},
+};
+const struct shape shape_proof[] = {{.type = SHAPE_OBJECT, .sub = proof_members}};
 
 static const struct shape number[] = {{.type = SHAPE_LONG}};
 const struct shape shape_action_ids[] = {
@@ -137,6 +145,25 @@ int action_remove(struct request *q)
         struct action a;
         if (action_get(&q->tx, q->ids[0], &a))
                 action_delete(&q->tx, a.id);
+        return reply_none(q, 204);
+}
+
+/* Somebody who knows better than the next poll: telemetry, a test bench, a person. */
+int action_prove(struct request *q)
+{
+        struct action a;
+        bool is_proved = json_bool(q->body, "proved", false);
+        const char *reason = json_text(q->body, "reason", NULL);
+        if (!action_get(&q->tx, q->ids[0], &a))
+                return tx_not_found(&q->tx, "Action", q->ids[0]);
+        if (!a.proving_since)
+                return tx_problem(&q->tx, PROBLEM_CONSTRAINT,
+                        "Action %lld is %s and waits for no proof", (long long)a.id,
+                        action_status_words[a.status]);
+        proof_end(&q->tx, &a, is_proved,
+                arena_printf(&q->arena, "Update Server: %s by '%s'%s%s",
+                        is_proved ? "proved" : "disproved", q->tx.user, reason ? ": " : "",
+                        reason ? reason : ""));
         return reply_none(q, 204);
 }
 

@@ -3,7 +3,9 @@
 #include "base/limits.h"
 #include "cloud/ota/cron.h"
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/downgrade.h"
 #include "cloud/ota/handlers.h"
+#include "cloud/ota/settings.h"
 
 #include <string.h>
 
@@ -24,6 +26,8 @@ static const struct shape window_members[] = {
                         .min = 0,                                                                  \
                         .max = 1000},                                                              \
                 {.name = "maintenanceWindow", .type = SHAPE_OBJECT, .sub = window_members},        \
+                {.name = "reinstall", .type = SHAPE_BOOL},                                         \
+                {.name = "allowDowngrade", .type = SHAPE_BOOL},                                    \
                 {.name = "confirmationRequired", .type = SHAPE_BOOL},                              \
         {                                                                                          \
                 0                                                                                  \
@@ -57,13 +61,25 @@ static int read_window(struct tx *tx, const json_t *window, struct deploy_order 
         return 0;
 }
 
-static int read_order(struct tx *tx, const json_t *one, struct deploy_order *o)
+/* A member of the order, else of the whole request, else `fallback`. */
+static bool is_asked(struct request *q, const json_t *one, const char *name, bool fallback)
 {
+        const json_t *member = json_object_get(one, name);
+        if (member)
+                return json_is_true(member);
+        return request_param(q, name) ? request_flag(q, name) : fallback;
+}
+
+static int read_order(struct request *q, const json_t *one, struct deploy_order *o)
+{
+        struct tx *tx = &q->tx;
         const json_t *confirm = json_object_get(one, "confirmationRequired");
         o->type = action_type_of(json_text(one, "type", NULL));
         o->forced_time = o->type == ACTION_TIMEFORCED ? json_int(one, "forcetime", 0) : 0;
         o->weight = json_int(one, "weight", ACTION_DEFAULT_WEIGHT);
         o->confirm = confirm ? json_is_true(confirm) : -1;
+        o->is_reinstall = is_asked(q, one, "reinstall", settings_bool(tx, SETTING_REINSTALL));
+        o->allows_downgrade = is_asked(q, one, "allowDowngrade", false);
         const json_t *window = json_object_get(one, "maintenanceWindow");
         return window ? read_window(tx, window, o) : 0;
 }
@@ -151,10 +167,11 @@ int target_assign(struct request *q)
         bool is_known = target_find(tx, q->texts[0], &order.target);
         if (!is_known && !is_offline)
                 return target_require(tx, q->texts[0], &order.target);
-        if (!is_offline && read_order(tx, one, &order) < 0)
+        if (!is_offline && read_order(q, one, &order) < 0)
                 return -1;
         if (set_require_usable(tx, json_int(one, "id", 0), &s) < 0 ||
-                (is_known && deploy_check_types(tx, &s, &order, 1) < 0))
+                (is_known && deploy_check_types(tx, &s, &order, 1) < 0) ||
+                (!is_offline && downgrade_check(tx, &s, &order, 1) < 0))
                 return -1;
         return assign_all(q, &s, &order, is_known, is_offline);
 }
@@ -178,11 +195,12 @@ int set_assign(struct request *q)
         {
                 struct deploy_order *o = &orders[n];
                 *o = (struct deploy_order){0};
-                if (!is_offline && read_order(tx, one, o) < 0)
+                if (!is_offline && read_order(q, one, o) < 0)
                         return -1;
                 n += target_find(tx, json_text(one, "id", ""), &o->target);
         }
-        if (set_require_usable(tx, s.id, &s) < 0 || deploy_check_types(tx, &s, orders, n) < 0)
+        if (set_require_usable(tx, s.id, &s) < 0 || deploy_check_types(tx, &s, orders, n) < 0 ||
+                (!is_offline && downgrade_check(tx, &s, orders, n) < 0))
                 return -1;
         return assign_all(q, &s, orders, n, is_offline);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/settings.h"
 
@@ -78,7 +79,7 @@ int configs_list(struct request *q)
 {
         json_t *all = json_object();
         for (const struct setting *s = settings_table; s->key; s++) {
-                if (may_see(q, s))
+                if (may_see(q, s) && !settings_is_hidden(&q->tx, s))
                         json_object_set_new(all, s->key, setting_json(q, s, true));
         }
         json_object_set_new(all, SETTING_DEFAULT_TYPE, default_type_json(q, true));
@@ -133,6 +134,7 @@ static int put_one(struct request *q, const char *key, const json_t *value)
         if (!text)
                 return -1;
         settings_put(&q->tx, key, text);
+        deadline_setting_changed(&q->tx, key);
         return 0;
 }
 
@@ -165,6 +167,7 @@ int config_remove(struct request *q)
         if (!request_may(q, DELETE(CONFIGURATION)))
                 return request_forbid(q);
         settings_remove(&q->tx, key);
+        deadline_setting_changed(&q->tx, key);
         return reply_none(q, 204);
 }
 

@@ -165,13 +165,13 @@ static bool is_withdrawn(const struct action *a)
         return a->status == ACTION_CANCELING || a->status == ACTION_CANCELED;
 }
 
-/* Notes that the device read it, once in a row. */
+/* Notes that the device read it, once in a row; not when it is done with it. */
 static void note_retrieval(struct request *q, struct action *a, const char *text)
 {
         int64_t last = sql_int(&q->tx, -1,
                 "SELECT type FROM action_status WHERE action=? ORDER BY id DESC LIMIT 1",
                 SQL_I(a->id));
-        if (last == ACTION_RETRIEVED)
+        if (last == ACTION_RETRIEVED || a->proving_since)
                 return;
         action_log_text(&q->tx, a->id, ACTION_RETRIEVED, text);
         if (!is_withdrawn(a))

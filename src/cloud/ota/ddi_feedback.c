@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "base/limits.h"
 #include "cloud/ota/ddi.h"
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
 #include "cloud/ota/handlers.h"
 
@@ -153,9 +154,17 @@ static const char *default_text(struct request *q, const struct report *r)
         }
 }
 
+/* A success that the device has to prove first. */
+static bool is_to_prove(struct request *q, const struct action *a, const struct report *r)
+{
+        return r->execution == EXECUTION_CLOSED && !r->is_failure && proof_is_due(&q->tx, a);
+}
+
 static void apply_report(struct request *q, struct action *a, const struct report *r)
 {
-        if (r->execution == EXECUTION_CLOSED && r->is_failure)
+        if (is_to_prove(q, a, r))
+                proof_begin(&q->tx, a);
+        else if (r->execution == EXECUTION_CLOSED && r->is_failure)
                 action_fail(&q->tx, a);
         else if (r->execution == EXECUTION_CLOSED)
                 action_finish(&q->tx, a, r->at);
@@ -190,7 +199,10 @@ int ddi_feedback(struct request *q)
                 messages_add(&q->tx, &m, default_text(q, &r));
         if (check_quota(q, &a, &m, r.execution == EXECUTION_CLOSED) < 0)
                 return -1;
-        action_log(&q->tx, a.id, row_of(&r), r.at, r.code, &m);
+        bool proves = is_to_prove(q, &a, &r);
+        if (proves)
+                messages_add(&q->tx, &m, proof_text(&q->tx));
+        action_log(&q->tx, a.id, proves ? ACTION_RUNNING : row_of(&r), r.at, r.code, &m);
         action_set_code(&q->tx, &a, r.code);
         apply_report(q, &a, &r);
         tell_next(q, &t, &a);

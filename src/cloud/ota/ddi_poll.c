@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "cloud/ota/cron.h"
 #include "cloud/ota/ddi.h"
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/poll_cache.h"
@@ -317,7 +318,9 @@ int ddi_report_installed(struct request *q)
         }
         q->tx.is_device = false; /* this report is signed by the device */
         q->tx.user = t.controller_id;
-        if (!set_find(&q->tx, id, &s) || !deploy_offline(&q->tx, &s, &t))
+        proof_by_installed(&q->tx, t.id, id);
+        if (!set_find(&q->tx, id, &s) || !target_get(&q->tx, t.id, &t) ||
+                !deploy_offline(&q->tx, &s, &t))
                 return q->problem.code ? -1 : reply_none(q, 200);
         return reply_none(q, 201);
 }

@@ -3,6 +3,7 @@
 #include "cloud/ota/deploy.h"
 
 #include "base/limits.h"
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/settings.h"
 
 #define OBSOLETE_CANCEL "Update Server: cancel obsolete action due to new update"
@@ -183,7 +184,7 @@ int64_t deploy_online(
         const struct target *t = &o->target;
         struct messages m = {0};
         enum action_status row;
-        if (t->assigned_ds == s->id || check_quota(tx, t) < 0)
+        if ((t->assigned_ds == s->id && !o->is_reinstall) || check_quota(tx, t) < 0)
                 return 0;
         struct action a = {.target = t->id,
                 .ds = s->id,
@@ -196,10 +197,11 @@ int64_t deploy_online(
                 .timezone = o->timezone};
         a.status = first_status(tx, t, o->confirm, why, &m, &row);
         deploy_supersede(tx, t->id, 0);
-        int64_t id = action_insert(tx, &a);
-        action_log(tx, id, row, tx->now, ACTION_NO_CODE, &m);
+        a.id = action_insert(tx, &a);
+        action_log(tx, a.id, row, tx->now, ACTION_NO_CODE, &m);
+        deadline_arm(tx, &a);
         make_pending(tx, t, s->id);
-        return id;
+        return a.id;
 }
 
 int64_t deploy_offline(struct tx *tx, const struct dset *s, const struct target *t)
@@ -224,14 +226,15 @@ int64_t deploy_offline(struct tx *tx, const struct dset *s, const struct target 
         return id;
 }
 
-bool deploy_scheduled(struct tx *tx, struct action *a, int confirm, const char *why)
+bool deploy_scheduled(
+        struct tx *tx, struct action *a, int confirm, bool is_reinstall, const char *why)
 {
         struct target t;
         struct messages m = {0};
         enum action_status row;
         if (!target_get(tx, a->target, &t))
                 return false;
-        if (t.assigned_ds == a->ds) {
+        if (t.assigned_ds == a->ds && !is_reinstall) {
                 action_log_text(tx, a->id, ACTION_RUNNING,
                         "Update Server: Distribution Set is already assigned. Skipping this "
                         "action.");

@@ -16,7 +16,9 @@ struct deploy_order {
         enum action_type type;
         int64_t forced_time, weight;
         const char *schedule, *duration, *timezone; /* NULL: no maintenance window */
-        int confirm; /* -1: as the tenant has it; 0: passes by itself; 1: waits */
+        int confirm;           /* -1: as the tenant has it; 0: passes by itself; 1: waits */
+        bool is_reinstall;     /* also if the target has the set assigned already */
+        bool allows_downgrade; /* see downgrade.h */
 };
 
 /* Assigns and returns the new action; 0: the target has the set already, or a problem is set.
@@ -26,8 +28,9 @@ int64_t deploy_online(
 /* Writes down that the target has it. 0: it has it already, or another one is under way. */
 int64_t deploy_offline(struct tx *tx, const struct dset *s, const struct target *t);
 /* Makes a scheduled action of a rollout the target's business. Returns false if the target has the
- * set already: the action is finished then. */
-bool deploy_scheduled(struct tx *tx, struct action *a, int confirm, const char *why);
+ * set already (and is not to install it again): the action is finished then. */
+bool deploy_scheduled(
+        struct tx *tx, struct action *a, int confirm, bool is_reinstall, const char *why);
 /* Withdraws the target's other open and scheduled actions. */
 void deploy_supersede(struct tx *tx, int64_t target, int64_t except);
 /* From now on the target's actions pass without being asked for, and those that wait pass at once.

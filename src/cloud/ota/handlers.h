@@ -168,7 +168,9 @@ int target_assign(struct request *q);
 int set_assign(struct request *q);
 
 /* actions.c */
-extern const struct shape shape_force_type[], shape_confirmation[], shape_action_ids[];
+extern const struct shape shape_force_type[], shape_confirmation[], shape_action_ids[],
+        shape_proof[];
+int action_prove(struct request *q);
 int actions_list(struct request *q);
 int action_show(struct request *q);
 int action_remove(struct request *q);

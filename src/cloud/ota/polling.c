@@ -61,7 +61,7 @@ static int parse_iso(const char *text, int64_t *ret_ms)
                               : *end == 'M' && in_time ? 60
                               : *end == 'S' && in_time ? 1
                                                        : 0;
-                if (unit == 0 || v > 1e9 || v < -1e9)
+                if (unit == 0 || !(v >= -1e9 && v <= 1e9)) /* nor is it NaN */
                         return -EINVAL;
                 total += v * unit;
                 text = end + 1;

@@ -3,7 +3,10 @@
 #include "cloud/ota/rollout.h"
 
 #include "base/log.h"
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/downgrade.h"
+#include "cloud/ota/rollout_rule.h"
 #include "cloud/ota/settings.h"
 
 #include <stdlib.h>
@@ -197,6 +200,8 @@ static void start_actions(struct tx *tx, const struct rollout *r, const struct g
                 arena_printf(tx->arena, "Initiated by Rollout Group '%s' [Rollout %s:%lld]",
                         g->name, r->name, (long long)r->id);
         const char *before = tx->user;
+        struct rollout_rule rule;
+        rollout_rule_get(tx, r->id, 0, &rule);
         tx->user = r->started_by ? r->started_by : r->created_by;
         CLEAN_ROWS struct sql_rows rows = sql_open(tx,
                 "SELECT " ACTION_COLUMNS
@@ -205,29 +210,39 @@ static void start_actions(struct tx *tx, const struct rollout *r, const struct g
         while (sql_next(&rows)) {
                 struct action a;
                 action_read(&rows, &a);
-                deploy_scheduled(tx, &a, g->confirm >= 0 ? g->confirm : r->confirm, why);
+                deploy_scheduled(
+                        tx, &a, g->confirm >= 0 ? g->confirm : r->confirm, rule.is_reinstall, why);
         }
         tx->user = before;
 }
 
 static void start_group(struct tx *tx, const struct rollout *r, const struct group *g)
 {
+        downgrade_skip_group(tx, r, g->id);
         start_actions(tx, r, g);
+        deadline_arm_group(tx, r->id, g->id);
         group_set_status(tx, g->id, GROUP_RUNNING);
         log_info("rollout %lld '%s': group '%s' started", (long long)r->id, r->name, g->name);
 }
 
-/* The scheduled group after the latest that was started. False: there is none. */
-static bool start_next_group(struct tx *tx, const struct rollout *r)
+enum next_group { NEXT_STARTED, NEXT_NONE, NEXT_WAITS };
+
+/* The scheduled group after the latest that was started. A person's order doesn't wait for its
+ * window. */
+static enum next_group start_next_group(struct tx *tx, const struct rollout *r, bool is_order)
 {
         struct group g;
+        int64_t opens_at;
         int64_t latest = sql_int(tx, 0,
                 "SELECT max(id) FROM rollout_group WHERE rollout=? AND status IN (?, ?, ?)",
                 SQL_I(r->id), SQL_I(GROUP_RUNNING), SQL_I(GROUP_FINISHED), SQL_I(GROUP_ERROR));
         if (!find_group(tx, r, GROUP_SCHEDULED, latest, &g))
-                return false;
+                return NEXT_NONE;
+        if (!is_order && !rollout_may_start(tx, r->id, g.id, &opens_at))
+                return NEXT_WAITS;
         start_group(tx, r, &g);
-        return true;
+        rollout_want_next(tx, r->id, false);
+        return NEXT_STARTED;
 }
 
 /* ── requests ── */
@@ -279,9 +294,10 @@ static void pass_pausing_group(struct tx *tx, const struct rollout *r)
         if (!sql_next(&rows))
                 return;
         group_read(&rows, &g);
-        if (g.status == GROUP_ERROR ||
-                (g.success_action == GROUP_PAUSE && meets_success(tx, r, &g)))
-                start_next_group(tx, r);
+        bool passes = g.status == GROUP_ERROR ||
+                      (g.success_action == GROUP_PAUSE && meets_success(tx, r, &g));
+        if (passes && start_next_group(tx, r, false) == NEXT_WAITS)
+                rollout_want_next(tx, r->id, true);
 }
 
 int rollout_resume(struct tx *tx, struct rollout *r)
@@ -312,7 +328,7 @@ int rollout_stop(struct tx *tx, struct rollout *r)
 
 int rollout_next_group(struct tx *tx, struct rollout *r)
 {
-        if (r->status != ROLLOUT_RUNNING || !start_next_group(tx, r))
+        if (r->status != ROLLOUT_RUNNING || start_next_group(tx, r, true) != NEXT_STARTED)
                 return illegal(tx, r, "advanced");
         return 0;
 }
@@ -397,8 +413,9 @@ static void pass_starting(struct tx *tx, struct rollout *r)
                 SQL_I(r->forced_time), SQL_I(r->weight), SQL_I(r->id), SQL_T(tx->user),
                 SQL_I(tx->now));
         tx->user = before;
+        rollout_hand_down_windows(tx, r->id);
         all_groups(tx, r, GROUP_SCHEDULED);
-        start_next_group(tx, r);
+        start_next_group(tx, r, false);
         rollout_set_status(tx, r, ROLLOUT_RUNNING);
         rollout_fill_dynamic(tx, r);
 }
@@ -429,15 +446,20 @@ static bool is_complete(
 static void fire_success(struct tx *tx, struct rollout *r, const struct group *g)
 {
         struct group next;
+        int64_t opens_at;
         if (g->has_fired)
                 return;
         bool is_open_dynamic = g->is_dynamic && g->total_targets < (int64_t)g->percentage;
         if (is_open_dynamic)
                 return;
+        bool has_next =
+                g->success_action == GROUP_NEXT && find_group(tx, r, GROUP_SCHEDULED, g->id, &next);
+        if (has_next && !rollout_may_start(tx, r->id, next.id, &opens_at))
+                return; /* asked again in each pass, until its window opens */
         sql_run(tx, "UPDATE rollout_group SET success_fired=1 WHERE id=?", SQL_I(g->id));
         if (g->success_action == GROUP_PAUSE)
                 rollout_set_status(tx, r, ROLLOUT_PAUSED);
-        else if (find_group(tx, r, GROUP_SCHEDULED, g->id, &next))
+        else if (has_next)
                 start_group(tx, r, &next);
 }
 
@@ -472,8 +494,9 @@ static void pass_running(struct tx *tx, struct rollout *r)
                 after = g.id;
                 evaluate_group(tx, r, &g);
         }
-        if (!has_running)
-                start_next_group(tx, r);
+        bool wants_next = rollout_wants_next(tx, r->id);
+        if ((!has_running || wants_next) && r->status == ROLLOUT_RUNNING)
+                start_next_group(tx, r, false);
         if (!has_open_group(tx, r))
                 rollout_set_status(tx, r, ROLLOUT_FINISHED);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/downgrade.h"
 #include "cloud/ota/rollout.h"
+#include "cloud/ota/rollout_rule.h"
 
 /* Targets that come later need not come at once: hawkBit's dynamicRolloutsMinInvolvePeriodMS. */
 #define FILL_PERIOD_MS 60000
@@ -86,14 +89,19 @@ static void start_joined(struct tx *tx, struct rollout *r, const struct group *g
         const char *why =
                 arena_printf(tx->arena, "Initiated by Rollout Group '%s' [Rollout %s:%lld]",
                         g->name, r->name, (long long)r->id);
+        downgrade_skip_group(tx, r, g->id);
         CLEAN_ROWS struct sql_rows rows = sql_open(tx,
                 "SELECT " ACTION_COLUMNS " FROM action a WHERE a.rollout_group=? AND a.status=?",
                 SQL_I(g->id), SQL_I(ACTION_SCHEDULED));
+        struct rollout_rule rule;
+        rollout_rule_get(tx, r->id, 0, &rule);
         while (sql_next(&rows)) {
                 struct action a;
                 action_read(&rows, &a);
-                deploy_scheduled(tx, &a, g->confirm >= 0 ? g->confirm : r->confirm, why);
+                deploy_scheduled(
+                        tx, &a, g->confirm >= 0 ? g->confirm : r->confirm, rule.is_reinstall, why);
         }
+        deadline_arm_group(tx, r->id, g->id);
 }
 
 /* Fills one group; true if it is full now. */
@@ -108,6 +116,7 @@ static bool fill(struct tx *tx, struct rollout *r, struct group *g)
                 SQL_I(g->id));
         sql_run(tx, "UPDATE rollout SET total_targets=total_targets+? WHERE id=?", SQL_I(n),
                 SQL_I(r->id));
+        rollout_hand_down_windows(tx, r->id);
         if (g->status == GROUP_RUNNING)
                 start_joined(tx, r, g);
         return g->total_targets >= size;
@@ -116,6 +125,7 @@ static bool fill(struct tx *tx, struct rollout *r, struct group *g)
 void rollout_fill_dynamic(struct tx *tx, struct rollout *r)
 {
         struct group g;
+        int64_t opens_at;
         if (!r->is_dynamic)
                 return;
         if (!find_open_group(tx, r, &g)) {
@@ -126,7 +136,8 @@ void rollout_fill_dynamic(struct tx *tx, struct rollout *r)
                 rollout_add_dynamic_group(tx, r, GROUP_SCHEDULED, size);
                 return;
         }
-        if (tx->now - r->filled_at < FILL_PERIOD_MS)
+        if (tx->now - r->filled_at < FILL_PERIOD_MS ||
+                !rollout_may_start(tx, r->id, g.id, &opens_at))
                 return;
         r->filled_at = tx->now;
         sql_run(tx, "UPDATE rollout SET filled_at=? WHERE id=?", SQL_I(tx->now), SQL_I(r->id));

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/rollout.h"
+#include "cloud/ota/rollout_rule.h"
 #include "cloud/ota/set.h"
 #include "cloud/ota/settings.h"
 
@@ -56,6 +57,7 @@ static const struct shape group_body_members[] = {
                 .flags = SHAPE_RANGE},
         {.name = "confirmationRequired", .type = SHAPE_BOOL},
         CONDITIONS,
+        RULE_WINDOW_SHAPES,
         {0},
 };
 static const struct shape one_group[] = {{.type = SHAPE_OBJECT, .sub = group_body_members}};
@@ -83,6 +85,7 @@ static const struct shape create_members[] = {
         {.name = "confirmationRequired", .type = SHAPE_BOOL},
         {.name = "groups", .type = SHAPE_ARRAY, .sub = one_group},
         CONDITIONS,
+        RULE_SHAPES,
         {0},
 };
 const struct shape shape_rollout_create[] = {{.type = SHAPE_OBJECT, .sub = create_members}};
@@ -119,6 +122,7 @@ static void add_full(struct request *q, json_t *j, const struct rollout *r, bool
                         SQL_I(r->id)));
         if (r->start_at >= 0)
                 add_int(j, "startAt", r->start_at);
+        rollout_rule_show(&q->tx, j, r->id, 0);
         add_text(j, "approvalRemark", r->approval_remark);
         add_text(j, "approveDecidedBy", r->decided_by);
 }
@@ -243,7 +247,7 @@ static int add_group(struct request *q, int64_t rollout, const json_t *group, co
         if (sql_int(&q->tx, 0, "SELECT 1 FROM rollout_group WHERE rollout=? AND name=?",
                     SQL_I(rollout), SQL_T(name)))
                 return tx_problem(&q->tx, PROBLEM_EXISTS, "Two groups are called '%s'", name);
-        sql_insert(&q->tx,
+        int64_t id = sql_insert(&q->tx,
                 "INSERT INTO rollout_group(tenant, rollout, name, description, status, query, "
                 "percentage,"
                 " success_condition, success_action, success_action_expr, error_condition, "
@@ -262,7 +266,7 @@ static int add_group(struct request *q, int64_t rollout, const json_t *group, co
                 json_object_get(group, "confirmationRequired") ? confirm_arg(group)
                                                                : confirm_arg(b),
                 SQL_I(is_dynamic), SQL_T(q->tx.user), SQL_I(q->tx.now));
-        return 0;
+        return group ? rollout_rule_put(&q->tx, rollout, id, group) : 0;
 }
 
 /* Java's float: that is how the percentages are shown. */
@@ -394,7 +398,8 @@ int rollouts_create(struct request *q)
                 return -1;
         int64_t id = insert_rollout(q, s.id);
         const json_t *groups = json_object_get(b, "groups");
-        if (!id || add_groups(q, id, groups, json_int(b, "amountGroups", 1)) < 0 ||
+        if (!id || rollout_rule_put(&q->tx, id, 0, b) < 0 ||
+                add_groups(q, id, groups, json_int(b, "amountGroups", 1)) < 0 ||
                 rollout_require(&q->tx, id, &r) < 0 || rollout_plan(&q->tx, &r) < 0 ||
                 take_name(q, id, json_text(b, "name", "")) < 0)
                 return -1;
@@ -569,6 +574,7 @@ static json_t *group_json(struct request *q, struct sql_rows *rows, bool has_cou
         add_text(j, "status", group_status_words[g.status]);
         add_int(j, "totalTargets", g.total_targets);
         add_bool(j, "dynamic", g.is_dynamic);
+        rollout_rule_show(&q->tx, j, g.rollout, g.id);
         if (has_counts && rollout_find(&q->tx, g.rollout, &r)) {
                 rollout_count(&q->tx, &r, g.id, &c);
                 json_object_set_new(j, "totalTargetsPerStatus", counts_json(&c, g.total_targets));

@@ -55,7 +55,7 @@ const struct route mgmt_routes[] = {
         {"GET", "targets/{s}/installedDS", READ(TARGET), target_installed_set, NULL, 0, NULL, NULL,
                 NULL},
         {"POST", "targets/{s}/assignedDS", ASSIGN, target_assign, shape_assign_to_target, 0, NULL,
-                "offline:b", NULL},
+                "offline:b reinstall:b allowDowngrade:b", NULL},
         {"GET", "targets/{s}/tags", READ(TARGET), target_tags, NULL, 0, NULL, NULL, NULL},
         {"GET", "targets/{s}/metadata", READ(TARGET), target_metadata_list, NULL, 0, NULL, NULL,
                 NULL},
@@ -249,7 +249,7 @@ const struct route mgmt_routes[] = {
         {"GET", "distributionsets/{n}/assignedTargets", READ(SET) | READ(TARGET),
                 set_assigned_targets, NULL, LIST, &fields_set_targets, NULL, NULL},
         {"POST", "distributionsets/{n}/assignedTargets", ASSIGN, set_assign, shape_assign_targets,
-                0, NULL, "offline:b", NULL},
+                0, NULL, "offline:b reinstall:b allowDowngrade:b", NULL},
         {"GET", "distributionsets/{n}/installedTargets", READ(SET) | READ(TARGET),
                 set_installed_targets, NULL, LIST, &fields_set_targets, NULL, NULL},
         {"GET", "distributionsets/{n}/autoAssignTargetFilters", READ(SET) | READ(TARGET),
@@ -282,6 +282,8 @@ const struct route mgmt_routes[] = {
                 NULL, NULL},
         {"GET", "actions/{n}", READ(TARGET), action_show, NULL, 0, NULL, NULL, NULL},
         {"DELETE", "actions/{n}", DELETE(TARGET), action_remove, NULL, NONE, NULL, NULL, NULL},
+        {"POST", "actions/{n}/proof", UPDATE(TARGET), action_prove, shape_proof, NONE, NULL, NULL,
+                NULL},
 
         /* rollouts */
         {"GET", "rollouts", READ(ROLLOUT), rollouts_list, NULL, LIST | FULL, &fields_rollout, NULL,

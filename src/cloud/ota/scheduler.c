@@ -3,7 +3,9 @@
 #include "cloud/ota/scheduler.h"
 
 #include "base/log.h"
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/downgrade.h"
 #include "cloud/ota/rollout.h"
 #include "cloud/ota/server.h"
 #include "cloud/ota/settings.h"
@@ -167,7 +169,8 @@ static void auto_assign(struct ota *o, int64_t id, int64_t tenant)
                 for (size_t i = 0; i < list.n; i++) {
                         struct deploy_order order = {
                                 .type = f.type, .weight = f.weight, .confirm = f.confirm};
-                        if (target_get(&u.tx, list.ids[i], &order.target))
+                        if (target_get(&u.tx, list.ids[i], &order.target) &&
+                                !downgrade_skip(&u.tx, &s, &order))
                                 deploy_online(&u.tx, &s, &order, why);
                 }
         }
@@ -187,6 +190,7 @@ static void pass_filters(struct ota *o)
 
 void scheduler_round(struct ota *o)
 {
+        deadline_round(o);
         pass_rollouts(o);
         pass_filters(o);
 }

@@ -134,5 +134,18 @@ static const char first[] =
         " status INTEGER NOT NULL REFERENCES action_status(id) ON DELETE CASCADE,"
         " n INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY(status, n)) WITHOUT ROWID;";
 
-const char *const ota_migrations[] = {first};
+/* Beyond hawkBit: deadlines of actions and what rollouts may be told (deadline.h, rollout_rule.h).
+ */
+static const char better[] =
+        "ALTER TABLE action ADD COLUMN due_at INTEGER;"
+        "ALTER TABLE action ADD COLUMN proving_since INTEGER;"
+        "CREATE INDEX action_by_due ON action(due_at) WHERE due_at IS NOT NULL;"
+        "CREATE TABLE rollout_rule("
+        " rollout INTEGER NOT NULL REFERENCES rollout(id) ON DELETE CASCADE,"
+        " rollout_group INTEGER NOT NULL, start_schedule TEXT, start_duration TEXT,"
+        " start_timezone TEXT, schedule TEXT, duration TEXT, timezone TEXT, timeout TEXT,"
+        " allows_downgrade INTEGER NOT NULL, reinstall INTEGER NOT NULL,"
+        " wants_next INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(rollout, rollout_group));";
+
+const char *const ota_migrations[] = {first, better};
 const int ota_n_migrations = sizeof(ota_migrations) / sizeof(ota_migrations[0]);

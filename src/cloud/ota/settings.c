@@ -29,6 +29,12 @@ const struct setting settings_table[] = {
         {"batch.assignments.enabled", SETTING_BOOL, "false"},
         {SETTING_CONFIRMATION, SETTING_BOOL, "false"},
         {SETTING_IMPLICIT_LOCK, SETTING_BOOL, "true"},
+        {SETTING_TIMEOUT, SETTING_DURATION, ""},
+        {SETTING_TIMEOUT_TOTAL, SETTING_DURATION, ""},
+        {SETTING_PROOF, SETTING_DURATION, ""},
+        {SETTING_PROOF_WITHIN, SETTING_DURATION, "01:00:00"},
+        {SETTING_REINSTALL, SETTING_BOOL, "false"},
+        {SETTING_NO_DOWNGRADE, SETTING_BOOL, "false"},
         {0},
 };
 
@@ -110,6 +116,17 @@ bool settings_bool(struct tx *tx, const char *key)
 int64_t settings_int(struct tx *tx, const char *key)
 {
         return strtoll(settings_text(tx, key), NULL, 10);
+}
+
+int64_t settings_duration(struct tx *tx, const char *key)
+{
+        int64_t ms = 0;
+        return polling_parse_interval(settings_text(tx, key), &ms) == 0 && ms > 0 ? ms : 0;
+}
+
+bool settings_is_hidden(struct tx *tx, const struct setting *s)
+{
+        return strncmp(s->key, SETTING_OURS, strlen(SETTING_OURS)) == 0 && !value_of(tx, s);
 }
 
 /* ── conversion ── */
@@ -217,6 +234,15 @@ static const char *convert_overdue(struct tx *tx, const json_t *value)
         return ms < 0 ? NULL : text;
 }
 
+/* Empty, or a time of 0 and more. */
+static const char *convert_duration(struct tx *tx, const json_t *value)
+{
+        int64_t ms = 0;
+        const char *text = convert_text(tx, value);
+        bool is_fine = text && (!*text || (polling_parse_interval(text, &ms) == 0 && ms >= 0));
+        return is_fine ? text : NULL;
+}
+
 const char *settings_convert(struct tx *tx, const struct setting *s, const json_t *value)
 {
         const char *text = NULL;
@@ -240,6 +266,9 @@ const char *settings_convert(struct tx *tx, const struct setting *s, const json_
                 break;
         case SETTING_OVERDUE:
                 text = convert_overdue(tx, value);
+                break;
+        case SETTING_DURATION:
+                text = convert_duration(tx, value);
                 break;
         }
         if (!text)

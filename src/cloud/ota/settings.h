@@ -14,7 +14,8 @@ enum setting_type {
         SETTING_LONG,
         SETTING_TEXT,
         SETTING_POLLING,
-        SETTING_OVERDUE
+        SETTING_OVERDUE,
+        SETTING_DURATION, /* 36:00:00, 90, PT36H; empty: none */
 };
 
 struct setting {
@@ -40,12 +41,26 @@ struct setting {
 #define SETTING_IMPLICIT_LOCK "implicit.lock.enabled"
 #define SETTING_DEFAULT_TYPE "default.ds.type" /* kept with the tenant, not in the table below */
 
+/* Ours: by default everything is as in hawkBit (docs/update-server.md has the table). They are
+ * listed only where a tenant has set them, so that hawkBit's list stays hawkBit's. */
+#define SETTING_OURS "driveline."
+#define SETTING_TIMEOUT "driveline.action.timeout"
+#define SETTING_TIMEOUT_TOTAL "driveline.action.timeout.total"
+#define SETTING_PROOF "driveline.action.proof"
+#define SETTING_PROOF_WITHIN "driveline.action.proof.within"
+#define SETTING_REINSTALL "driveline.assignment.reinstall"
+#define SETTING_NO_DOWNGRADE "driveline.downgrade.prevent"
+
 extern const struct setting settings_table[]; /* ended by a NULL key */
 
 const struct setting *settings_find(const char *key);
 const char *settings_text(struct tx *tx, const char *key);
 bool settings_bool(struct tx *tx, const char *key);
 int64_t settings_int(struct tx *tx, const char *key);
+/* In ms; 0: none. */
+int64_t settings_duration(struct tx *tx, const char *key);
+/* Is it left out of the list of all? */
+bool settings_is_hidden(struct tx *tx, const struct setting *s);
 /* A request's value in the form that is stored; NULL and a problem if it isn't of the key's type.
  */
 const char *settings_convert(struct tx *tx, const struct setting *s, const json_t *value);

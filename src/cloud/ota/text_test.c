@@ -11,6 +11,7 @@
 #include "cloud/ota/multipart.h"
 #include "cloud/ota/rsql.h"
 #include "cloud/ota/shape.h"
+#include "cloud/ota/version.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -319,6 +320,26 @@ static void bad_windows_are_refused(void **state)
 
 /* ── users ── */
 
+static void versions_have_an_order(void **state)
+{
+        /* each older than the next; those in a row with `=` before them equal the one before */
+        static const char *const order[] = {"0.1", "0.9.9", "1.0.0-alpha", "1.0.0-alpha.1",
+                "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1",
+                "1.0.0", "=1", "=v1.0", "=1.0.0+build.5", "=01.0", "1.9", "1.10", "1.10.1",
+                "2.0-rc-1", "2", "20261122", "99999999999999999999", "100000000000000000000",
+                "2024a"};
+        (void)state;
+        const char *last = order[0];
+        for (size_t i = 1; i < N_ELEMENTS(order); i++) {
+                bool is_equal = *order[i] == '=';
+                const char *now = order[i] + is_equal;
+                int forth = version_compare(last, now), back = version_compare(now, last);
+                if (is_equal ? forth || back : forth >= 0 || back <= 0)
+                        fail_msg("'%s' and '%s': %d, %d", last, now, forth, back);
+                last = now;
+        }
+}
+
 static void roles_become_permissions(void **state)
 {
         struct user u;
@@ -374,6 +395,7 @@ int main(void)
                 cmocka_unit_test(hostile_cbor_is_refused),
                 cmocka_unit_test(windows_open_when_the_schedule_says),
                 cmocka_unit_test(bad_windows_are_refused),
+                cmocka_unit_test(versions_have_an_order),
                 cmocka_unit_test(roles_become_permissions),
                 cmocka_unit_test(only_right_credentials_are_a_user),
         };
