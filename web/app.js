@@ -11,6 +11,7 @@ import { CarPage } from '/car.js';
 import { RolloutsPage } from '/rollouts.js';
 import { PipelinesPage, RunPage } from '/pipelines.js';
 import { LogPage } from '/log.js';
+import { updatesPage } from '/site.js';
 
 const main = document.getElementById('main');
 const linkBadge = document.getElementById('link');
@@ -105,6 +106,11 @@ document.querySelector('.skip').addEventListener('click', (event) => {
   main.focus();
 });
 
+updatesPage().then((address) => {
+  const link = document.getElementById('updates');
+  link.href = address;
+  link.hidden = !address;
+});
 app.events = new Events(onState);
 window.driveline = app;
 addEventListener('hashchange', () => route());

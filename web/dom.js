@@ -61,15 +61,21 @@ export class Keyed {
 }
 
 const STATES = {
-  online: 'ok', confirmed: 'ok', finished: 'ok', succeeded: 'ok', running: 'run', ready: 'wait',
-  stale: 'warn', paused: 'warn', canceled: 'warn', cancelled: 'warn', rolled_back: 'bad', offline: 'bad', failed: 'bad',
-  error: 'bad', downloading: 'run', downloaded: 'run', installing: 'run', trial: 'run',
+  online: 'ok', confirmed: 'ok', finished: 'ok', succeeded: 'ok', in_sync: 'ok', active: 'ok',
+  running: 'run', downloading: 'run', downloaded: 'run', installing: 'run', trial: 'run', pending: 'run', retrieved: 'run', download: 'run',
+  creating: 'run', starting: 'run', stopping: 'run', deleting: 'run',
+  stale: 'warn', paused: 'warn', canceled: 'warn', cancelled: 'warn', canceling: 'warn', cancel_rejected: 'warn', warning: 'warn', stopped: 'warn',
+  overdue: 'warn', waiting_for_approval: 'warn', wait_for_confirmation: 'warn', invalid: 'bad', incomplete: 'warn',
+  rolled_back: 'bad', offline: 'bad', failed: 'bad', error: 'bad', approval_denied: 'bad',
 };
 const SIGNS = { ok: '✓', run: '▸', warn: '!', bad: '✕', wait: '·' };
 
-// A state as a word with a sign and a colour, so that colour is never alone.
-export function badge(state, text = state) {
-  const kind = STATES[String(state).toLowerCase()] || 'wait';
+// A word with a sign and a colour, so that colour is never alone.
+export function sign(kind, text) {
   return h('span', { class: 'badge', 'data-state': kind },
     h('span', { 'aria-hidden': 'true' }, SIGNS[kind], ' '), String(text).replaceAll('_', ' '));
+}
+
+export function badge(state, text = state) {
+  return sign(STATES[String(state).toLowerCase()] || 'wait', text);
 }

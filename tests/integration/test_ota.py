@@ -266,6 +266,22 @@ def test_a_certificate_opens_its_own_target_until_it_is_deactivated(shared_cloud
     wait_until(lambda: http_json("GET", base + "ota-cert", context=context)[0] == 401, 5, "the deactivation")
 
 
+def test_the_page_is_served_and_knows_the_fleets_page(shared_cloud):
+    status, page = shared_cloud.api("GET", "/ui/site.json")
+    assert status == 200 and page["viewer"] == shared_cloud.config["viewer_listen"]
+
+
+def test_a_list_of_targets_tells_their_sets_when_asked(server):
+    dist = server.set_with("app", "1.0", b"content")
+    server.expect(201, "POST", "/rest/v1/targets", [{"controllerId": "a"}, {"controllerId": "b"}])
+    server.expect(200, "POST", f"/rest/v1/distributionsets/{dist}/assignedTargets", [{"id": "a"}])
+    plain = server.expect(200, "GET", "/rest/v1/targets")["content"]
+    assert not any(key.endswith("DistributionSet") for target in plain for key in target)
+    first, second = server.expect(200, "GET", "/rest/v1/targets?withsets=true")["content"]
+    assert first["assignedDistributionSet"] == {"id": dist, "name": "app", "version": "1.0"}
+    assert not any(key.endswith("DistributionSet") for key in [*second, *(k for k in first if k.startswith("installed"))])
+
+
 def test_verbs_list_and_why_says_what_moves(shared_cloud):
     cloud = shared_cloud
     files = cloud.create_thing("ota-why")

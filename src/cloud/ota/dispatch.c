@@ -7,6 +7,7 @@
 #include "cloud/ota/cbor.h"
 #include "cloud/ota/ddi.h"
 #include "cloud/ota/openapi.h"
+#include "cloud/ota/page.h"
 #include "cloud/ota/poll_cache.h"
 #include "cloud/ota/request.h"
 #include "cloud/ota/seen.h"
@@ -499,6 +500,8 @@ static int run(struct request *q)
 
 void dispatch(void *arg, struct http_exchange *x)
 {
+        if (page_answer(arg, x))
+                return;
         struct request q = {
                 .ota = arg, .x = x, .file = -1, .media = MEDIA_HAL, .path = http_path(x)};
         ota_tx(q.ota, &q.tx, &q.arena, &q.problem, 0, "");

@@ -115,6 +115,7 @@ static void service_fini(struct service *s)
         free(o->artifacts_dir);
         free(o->polling_time);
         free(o->certificate_tenant);
+        free(o->viewer_address);
         loop_free(o->base);
 }
 #define CLEAN_SERVICE __attribute__((cleanup(service_fini)))
@@ -282,6 +283,7 @@ static int open_cloud(struct service *s, const struct cloud_config *config, stru
         polling_format(config->poll_interval_ms, interval);
         o->polling_time = strdup(interval);
         o->certificate_tenant = strdup(config->tenant);
+        o->viewer_address = strdup(config->viewer_listen);
         o->has_both_links = true;
         o->is_certificate_active = is_certificate_active;
         o->tell = tell;

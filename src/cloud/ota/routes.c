@@ -23,7 +23,8 @@ const struct route mgmt_routes[] = {
         {"DELETE", "system/configs/{s}", 0, config_remove, NULL, NONE, NULL, NULL, NULL},
 
         /* targets */
-        {"GET", "targets", READ(TARGET), targets_list, NULL, LIST, &fields_target, NULL, NULL},
+        {"GET", "targets", READ(TARGET), targets_list, NULL, LIST, &fields_target, "withsets:b",
+                NULL},
         {"POST", "targets", CREATE(TARGET), targets_create, shape_target_create, 0, NULL, NULL,
                 NULL},
         {"GET", "targets/{s}", READ(TARGET), target_show, NULL, 0, NULL, NULL, NULL},

@@ -23,6 +23,7 @@ struct ota {
         char *artifacts_dir;
         char *polling_time;       /* default of `pollingTime`; NULL: hawkBit's */
         bool has_both_links;      /* `download` beside `download-http` */
+        char *viewer_address;     /* of the fleet's page, which ours links to; NULL: none */
         char *certificate_tenant; /* devices with a client certificate belong to it; NULL: none do
                                    */
         struct seen *seen;

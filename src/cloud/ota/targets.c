@@ -156,15 +156,37 @@ static json_t *read_target_json(struct request *q, int64_t id, bool has_links)
 
 /* ── collection ── */
 
+/* hawkBit names the sets of a target only one by one; a page with many rows asks for them here. */
+static void add_set_of(struct request *q, json_t *j, const char *key, int64_t set)
+{
+        CLEAN_ROWS struct sql_rows r =
+                sql_open(&q->tx, "SELECT name, version FROM ds WHERE id=?", SQL_I(set));
+        if (sql_next(&r))
+                json_object_set_new(j, key,
+                        json_pack("{s:I, s:s, s:s}", "id", (json_int_t)set, "name",
+                                sql_col_text(&r, 0), "version", sql_col_text(&r, 1)));
+}
+
+static json_t *target_row_with_sets(struct request *q, struct sql_rows *r)
+{
+        struct target t;
+        target_read(r, &t);
+        json_t *j = target_json(q, &t, r);
+        add_set_of(q, j, "assignedDistributionSet", t.assigned_ds);
+        add_set_of(q, j, "installedDistributionSet", t.installed_ds);
+        return j;
+}
+
 int targets_list(struct request *q)
 {
+        bool has_sets = request_flag(q, "withsets");
         return list_reply(q, &(struct listing){.columns = TARGET_COLUMNS,
                                      .from = "target t",
                                      .where = "t.tenant=?",
                                      .args = {SQL_I(q->tx.tenant)},
                                      .n_args = 1,
                                      .order = "t.controller_id",
-                                     .row = target_row});
+                                     .row = has_sets ? target_row_with_sets : target_row});
 }
 
 static int check_type(struct request *q, int64_t type)

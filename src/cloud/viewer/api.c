@@ -228,6 +228,13 @@ static void get_events(struct api *a, struct http_exchange *x)
         live_subscribe(a->live, x, &request);
 }
 
+/* ── where the other page is ── */
+
+static void get_site(struct api *a, struct http_exchange *x)
+{
+        answer(x, 200, json_pack("{s:s}", "updates", a->config->http_listen));
+}
+
 static const struct {
         const char *path;
         void (*answer)(struct api *a, struct http_exchange *x);
@@ -241,6 +248,7 @@ static const struct {
         {"/api/run", get_run},
         {"/api/log", get_log},
         {"/api/events", get_events},
+        {"/api/site", get_site},
 };
 
 void api_answer(struct api *a, struct http_exchange *x)

@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "cloud/config/config.h"
+#include "cloud/page/asset.h"
 #include "cloud/stream/stream.h"
 #include "cloud/viewer/api.h"
-#include "cloud/viewer/asset.h"
 #include "cloud/viewer/host.h"
 #include "cloud/viewer/source_pipeline.h"
 
@@ -39,15 +39,11 @@ struct viewer {
 
 /* The page holds no inline script or style and loads nothing from elsewhere; this makes sure of it.
  */
-static const char *const headers[][2] = {
-        {"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; "
-                                    "img-src 'self'; connect-src 'self'; "
-                                    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
-        {"X-Content-Type-Options", "nosniff"},
-        {"Referrer-Policy", "no-referrer"},
-        {"Cross-Origin-Opener-Policy", "same-origin"},
-        {"Cross-Origin-Resource-Policy", "same-origin"},
-};
+static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; "
+                             "img-src 'self'; connect-src 'self'; "
+                             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+extern const struct asset_table viewer_assets;
 
 static void refuse_text(struct http_exchange *x, int status, const char *text)
 {
@@ -57,8 +53,7 @@ static void refuse_text(struct http_exchange *x, int status, const char *text)
 static void handle(void *arg, struct http_exchange *x)
 {
         struct viewer *v = arg;
-        for (size_t i = 0; i < N_ELEMENTS(headers); i++)
-                http_add_header(x, headers[i][0], headers[i][1]);
+        asset_add_headers(x, policy);
         if (!host_is_allowed(http_header(x, "Host"), v->config->viewer_listen))
                 return refuse_text(x, 403,
                         "this server answers to loopback's names only: use http://127.0.0.1\n");
@@ -68,7 +63,7 @@ static void handle(void *arg, struct http_exchange *x)
         }
         if (strncmp(http_path(x), "/api/", 5) == 0)
                 return api_answer(&v->api, x);
-        const struct asset *a = asset_find(http_path(x));
+        const struct asset *a = asset_find(&viewer_assets, http_path(x));
         if (a)
                 asset_reply(a, x);
         else

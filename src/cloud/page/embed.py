@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Driveline authors
-"""Writes the assembler stub and the C table that put the page's files into the program.
+"""Writes the assembler stub and the C table that put a page's files into the program.
 
-    embed.py OUT_DIR PATH=FILE…
+    embed.py OUT_DIR NAME PATH=FILE…
+
+NAME_data.S and NAME_table.c define `const struct asset_table NAME`.
 
 Each file goes in as it is and, where that saves a tenth or more, compressed. The entity tag is the
 file's SHA-256, so a browser that holds the file asks and gets 304 until the file really changes.
@@ -31,14 +33,14 @@ def blob(label, path):
 
 
 def main():
-    out = pathlib.Path(sys.argv[1])
+    out, table = pathlib.Path(sys.argv[1]), sys.argv[2]
     stub, externs, rows = [HEAD, "        .section .rodata\n"], [], []
-    for i, item in enumerate(sys.argv[2:]):
+    for i, item in enumerate(sys.argv[3:]):
         served, path = item.split("=", 1)
         path = pathlib.Path(path).resolve()
         data = path.read_bytes()
         packed = gzip.compress(data, 9, mtime=0)
-        name = f"asset_{i}"
+        name = f"{table}_{i}"
         stub.append(blob(name, path))
         externs.append(f"extern const char {name}[], {name}_end[];")
         zipped = "NULL, NULL"
@@ -51,11 +53,11 @@ def main():
         tag = hashlib.sha256(data).hexdigest()[:32]
         rows.append(f'        {{"{served}", "{TYPES[path.suffix]}", "\\"{tag}\\"", {name}, {name}_end, {zipped}}},')
     stub.append('        .section .note.GNU-stack,"",%progbits\n')
-    (out / "asset_data.S").write_text("".join(stub))
-    (out / "asset_table.c").write_text(
-        HEAD + '#include "cloud/viewer/asset.h"\n\n#include <stddef.h>\n\n' + "\n".join(externs)
-        + "\n\nconst struct asset asset_table[] = {\n" + "\n".join(rows)
-        + f"\n}};\nconst unsigned asset_table_n = {len(rows)};\n")
+    (out / f"{table}_data.S").write_text("".join(stub))
+    (out / f"{table}_table.c").write_text(
+        HEAD + '#include "cloud/page/asset.h"\n\n#include <stddef.h>\n\n' + "\n".join(externs)
+        + "\n\nstatic const struct asset files[] = {\n" + "\n".join(rows)
+        + f"\n}};\nconst struct asset_table {table} = {{files, {len(rows)}}};\n")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
-#include "cloud/viewer/asset.h"
+#include "cloud/page/asset.h"
 
 #include "base/http_server.h"
 
 #include <string.h>
 
-const struct asset *asset_find(const char *path)
+static bool is_path_of(const struct asset *a, const char *path, size_t len)
 {
-        if (strcmp(path, "/") == 0)
-                path = "/index.html";
-        for (unsigned i = 0; i < asset_table_n; i++) {
-                if (strcmp(asset_table[i].path, path) == 0)
-                        return &asset_table[i];
+        if (strncmp(a->path, path, len) != 0)
+                return false;
+        bool is_folder = len > 0 && path[len - 1] == '/';
+        return strcmp(a->path + len, is_folder ? "index.html" : "") == 0;
+}
+
+const struct asset *asset_find(const struct asset_table *table, const char *path)
+{
+        size_t len = strlen(path);
+        for (size_t i = 0; i < table->n; i++) {
+                if (is_path_of(&table->files[i], path, len))
+                        return &table->files[i];
         }
         return NULL;
 }
@@ -40,4 +47,13 @@ void asset_reply(const struct asset *a, struct http_exchange *x)
         } else {
                 http_reply(x, 200, a->type, a->data, (size_t)(a->end - a->data));
         }
+}
+
+void asset_add_headers(struct http_exchange *x, const char *policy)
+{
+        http_add_header(x, "Content-Security-Policy", policy);
+        http_add_header(x, "X-Content-Type-Options", "nosniff");
+        http_add_header(x, "Referrer-Policy", "no-referrer");
+        http_add_header(x, "Cross-Origin-Opener-Policy", "same-origin");
+        http_add_header(x, "Cross-Origin-Resource-Policy", "same-origin");
 }
