@@ -27,8 +27,8 @@ static void reply_site(const struct ota *o, struct http_exchange *x)
 {
         http_add_header(x, "Cache-Control", "no-cache");
         http_reply_json(x, 200,
-                json_pack("{s:s, s:s?}", "version", DRIVELINE_VERSION, "viewer",
-                        o->viewer_address));
+                json_pack(
+                        "{s:s, s:s?}", "version", DRIVELINE_VERSION, "viewer", o->viewer_address));
 }
 
 /* A browser that opens the server's root wants the page; hawkBit's clients are shown the interface,
