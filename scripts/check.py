@@ -195,7 +195,7 @@ def steps(build):
         "fuzz": ("fuzz corpora", ["gcc"], meson_suite(build, "fuzz")),
         "apps": ("the vehicle app's own tests", [], pytest_suite(build, "apps/car-python")),
         "integration": ("integration tests", ["gcc"], pytest_suite(build, "tests/integration", options=PARALLEL)),
-        "conformance": ("hawkBit conformance", ["gcc"], pytest_suite(build, "tests/conformance")),
+        "conformance": ("hawkBit conformance", ["gcc"], pytest_suite(build, "tests/conformance", options=PARALLEL)),
         "browser": ("browser tests", ["gcc"], pytest_suite(build, "tests/browser")),
         "arm64": ("build for 64-bit ARM", [], cross_build(arm64, sysroot)),
         "arm64-car": ("the ARM car under qemu", ["gcc", "arm64"], pytest_suite(
