@@ -122,5 +122,11 @@
 #define LIMIT_OTA_TARGETS_PER_FILTER 20000 /* of an auto-assignment when it is set */
 /* Actions whose deadline is looked at in one round of the scheduler: some 20 ms of work. */
 #define LIMIT_OTA_DUE_PAGE 500
+/* What is done to many actions goes by pages, each one transaction: about 20 us an action, so that
+ * a poll waits less than 50 ms for the longest of them. */
+#define LIMIT_OTA_BULK_PAGE 2000
+/* Rollouts, filters and sets that have a pass to come; what doesn't fit waits for the next round.
+ */
+#define LIMIT_OTA_DUE 1000
 /* What an update must leave free on the car's disk: the spool and the log go on. */
 #define LIMIT_UPDATE_SPARE_BYTES LIMIT_MIB(4)

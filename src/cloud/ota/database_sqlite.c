@@ -70,11 +70,26 @@ static void fold_text(sqlite3_context *ctx, struct sqlite *s, const char *in)
                 sqlite3_result_text(ctx, buf_text(&out), (int)out.len, SQLITE_TRANSIENT);
 }
 
+/* Most text is short and ASCII: no locale is needed for it. False: it isn't. */
+static bool fold_ascii(sqlite3_context *ctx, const char *in, size_t n)
+{
+        char out[256];
+        if (n > sizeof(out))
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                if ((unsigned char)in[i] >= 0x80)
+                        return false;
+                out[i] = (char)(in[i] >= 'A' && in[i] <= 'Z' ? in[i] + 32 : in[i]);
+        }
+        sqlite3_result_text(ctx, out, (int)n, SQLITE_TRANSIENT);
+        return true;
+}
+
 static void sql_fold(sqlite3_context *ctx, int n, sqlite3_value **args)
 {
         (void)n;
         const char *text = (const char *)sqlite3_value_text(args[0]);
-        if (text)
+        if (text && !fold_ascii(ctx, text, (size_t)sqlite3_value_bytes(args[0])))
                 fold_text(ctx, sqlite3_user_data(ctx), text);
 }
 

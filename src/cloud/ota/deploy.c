@@ -6,9 +6,6 @@
 #include "cloud/ota/deadline.h"
 #include "cloud/ota/settings.h"
 
-#define OBSOLETE_CANCEL "Update Server: cancel obsolete action due to new update"
-#define OBSOLETE_CLOSE "Update Server: close obsolete action due to new update"
-
 /* ── superseding ── */
 
 static void close_obsolete(struct tx *tx, struct action *a)
@@ -49,6 +46,11 @@ static const char *auto_confirmed_text(struct tx *tx, const struct target *t)
                 t->auto_confirm_remark ? t->auto_confirm_remark : "null");
 }
 
+const char *confirmed_text(struct tx *tx)
+{
+        return arena_printf(tx->arena, "Assignment confirmed by initiator [%s].", tx->user);
+}
+
 /* What a new action starts as, and the first row of its history. */
 static enum action_status first_status(struct tx *tx, const struct target *t, int confirm,
         const char *why, struct messages *m, enum action_status *ret_row)
@@ -59,17 +61,14 @@ static enum action_status first_status(struct tx *tx, const struct target *t, in
                 return ACTION_RUNNING;
         *ret_row = ACTION_WAIT_FOR_CONFIRMATION;
         if (confirm == 0) {
-                messages_add(tx, m,
-                        arena_printf(
-                                tx->arena, "Assignment confirmed by initiator [%s].", tx->user));
+                messages_add(tx, m, confirmed_text(tx));
                 return ACTION_RUNNING;
         }
         if (t->auto_confirm_at) {
                 messages_add(tx, m, auto_confirmed_text(tx, t));
                 return ACTION_RUNNING;
         }
-        messages_add(tx, m,
-                "Waiting for the confirmation by the device before processing with the deployment");
+        messages_add(tx, m, WAITING_TEXT);
         return ACTION_WAIT_FOR_CONFIRMATION;
 }
 

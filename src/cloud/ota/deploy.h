@@ -11,6 +11,13 @@
 #include "cloud/ota/action.h"
 #include "cloud/ota/set.h"
 
+/* What the history says of superseded actions and of confirmation. */
+#define OBSOLETE_CANCEL "Update Server: cancel obsolete action due to new update"
+#define OBSOLETE_CLOSE "Update Server: close obsolete action due to new update"
+#define WAITING_TEXT                                                                               \
+        "Waiting for the confirmation by the device before processing with the deployment"
+const char *confirmed_text(struct tx *tx);
+
 struct deploy_order {
         struct target target;
         enum action_type type;

@@ -3,6 +3,7 @@
 /* Actions, assignments and rollouts on a database in a temporary folder, without HTTP: time is what
  * the test says. */
 #include "base/fs.h"
+#include "base/limits.h"
 #include "cloud/ota/deploy.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/rollout.h"
@@ -428,6 +429,42 @@ static void a_rollout_without_actions_is_deleted_for_good(void **state)
         assert_false(rollout_find(&f->tx, r.id, &r));
 }
 
+static int64_t count_in(struct fixture *f, enum action_status status)
+{
+        return sql_int(&f->tx, 0, "SELECT count(*) FROM action WHERE status=?", SQL_I(status));
+}
+
+static void a_large_rollout_goes_page_by_page(void **state)
+{
+        struct fixture *f = *state;
+        struct dset s = given_set(f, "1");
+        const int64_t n = LIMIT_OTA_BULK_PAGE + 10;
+        for (int64_t i = 0; i < n; i++)
+                given_target(f, arena_printf(&f->arena, "car%lld", (long long)i));
+        struct rollout r = given_rollout(f, &s, 1, "100", "50");
+        pass(f, &r); /* the plan's first page */
+        assert_int_equal(r.status, ROLLOUT_CREATING);
+        assert_non_null(f->tx.dues);
+        pass(f, &r);
+        assert_int_equal(r.status, ROLLOUT_READY);
+        assert_int_equal(sql_int(&f->tx, 0, "SELECT count(*) FROM rollout_target"), n);
+        assert_int_equal(rollout_start(&f->tx, &r), 0);
+        pass(f, &r);
+        assert_int_equal(count_in(f, ACTION_SCHEDULED), LIMIT_OTA_BULK_PAGE);
+        pass(f, &r); /* the other actions, and the first of them are started */
+        assert_int_equal(r.status, ROLLOUT_STARTING);
+        assert_int_equal(count_in(f, ACTION_RUNNING), LIMIT_OTA_BULK_PAGE);
+        pass(f, &r);
+        assert_int_equal(r.status, ROLLOUT_RUNNING);
+        assert_int_equal(count_in(f, ACTION_RUNNING), n);
+        assert_int_equal(rollout_stop(&f->tx, &r), 0);
+        pass(f, &r);
+        assert_int_equal(r.status, ROLLOUT_STOPPING);
+        pass(f, &r);
+        assert_int_equal(r.status, ROLLOUT_STOPPED);
+        assert_int_equal(count_in(f, ACTION_CANCELING), n);
+}
+
 /* ── poll intervals ── */
 
 static void poll_intervals_are_read_and_overridden(void **state)
@@ -473,6 +510,7 @@ int main(void)
                 TEST(the_error_threshold_is_strict),
                 TEST(a_stopped_rollout_asks_its_devices),
                 TEST(a_rollout_without_actions_is_deleted_for_good),
+                TEST(a_large_rollout_goes_page_by_page),
                 TEST(poll_intervals_are_read_and_overridden),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

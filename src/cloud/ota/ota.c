@@ -12,6 +12,7 @@
 #include "base/tls.h"
 #include "cloud/broker/broker.h"
 #include "cloud/ota/auth.h"
+#include "cloud/ota/due.h"
 #include "cloud/ota/poll_cache.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/request.h"
@@ -106,6 +107,7 @@ static void service_fini(struct service *s)
         broker_hints_free(s->hints);
         registry_free(s->registry);
         SSL_CTX_free(s->tls);
+        due_free(o->due);
         seen_free(o->seen);
         poll_cache_free(o->polls);
         database_free(o->database);
@@ -129,7 +131,8 @@ static int service_open(
         o->base = event_base_new();
         o->seen = seen_new();
         o->polls = poll_cache_new();
-        if (!o->artifacts_dir || !o->base || !o->seen || !o->polls)
+        o->due = o->base ? due_new(o->base, scheduler_pass, o) : NULL;
+        if (!o->artifacts_dir || !o->base || !o->seen || !o->polls || !o->due)
                 return err_set(err, -ENOMEM, "out of memory");
         int r = fs_mkdir_p(artifacts_dir, 0700, err);
         if (r == 0)

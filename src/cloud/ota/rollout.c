@@ -2,12 +2,12 @@
  * Copyright The Driveline authors */
 #include "cloud/ota/rollout.h"
 
+#include "base/limits.h"
 #include "base/log.h"
+#include "cloud/ota/bulk.h"
 #include "cloud/ota/deadline.h"
-#include "cloud/ota/deploy.h"
 #include "cloud/ota/downgrade.h"
 #include "cloud/ota/rollout_rule.h"
-#include "cloud/ota/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,26 +100,19 @@ void rollout_set_status(struct tx *tx, struct rollout *r, enum rollout_status st
         r->status = status;
         sql_run(tx, "UPDATE rollout SET status=?, modified_by=?, modified_at=? WHERE id=?",
                 SQL_I(status), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id));
+        tx_due(tx, DUE_ROLLOUT, r->id, 0);
         log_info(
                 "rollout %lld '%s' is %s", (long long)r->id, r->name, rollout_status_words[status]);
 }
 
-static void group_set_status(struct tx *tx, int64_t group, enum group_status status)
+void group_set_status(struct tx *tx, int64_t group, enum group_status status)
 {
         sql_run(tx, "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE id=?",
                 SQL_I(status), SQL_T(tx->user), SQL_I(tx->now), SQL_I(group));
 }
 
-static void all_groups(struct tx *tx, const struct rollout *r, enum group_status status)
-{
-        sql_run(tx,
-                "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE rollout=?",
-                SQL_I(status), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id));
-}
-
-/* The first group in a state, after the group `after`. */
-static bool find_group(struct tx *tx, const struct rollout *r, enum group_status status,
-        int64_t after, struct group *ret)
+bool group_find(struct tx *tx, const struct rollout *r, enum group_status status, int64_t after,
+        struct group *ret)
 {
         CLEAN_ROWS struct sql_rows rows = sql_open(tx,
                 "SELECT " GROUP_COLUMNS
@@ -138,6 +131,8 @@ static void count_one(
         const struct rollout *r, enum action_status status, int64_t n, struct rollout_counts *c)
 {
         c->total += n;
+        if (status == (r->type == ACTION_DOWNLOAD_ONLY ? ACTION_DOWNLOADED : ACTION_FINISHED))
+                c->succeeded += n;
         switch (status) {
         case ACTION_SCHEDULED:
                 c->scheduled += n;
@@ -175,17 +170,8 @@ void rollout_count(
                 count_one(r, (enum action_status)sql_col_int(&rows, 0), sql_col_int(&rows, 1), ret);
 }
 
-/* The thresholds count what is meant: of a download-only rollout the downloads alone are successes.
- */
-static int64_t successes(struct tx *tx, const struct rollout *r, int64_t group)
-{
-        return sql_int(tx, 0, "SELECT count(*) FROM action WHERE rollout_group=? AND status=?",
-                SQL_I(group),
-                SQL_I(r->type == ACTION_DOWNLOAD_ONLY ? ACTION_DOWNLOADED : ACTION_FINISHED));
-}
-
 /* Whole numbers only; anything else never fires. */
-static bool read_threshold(const char *text, int64_t *ret)
+bool rollout_read_threshold(const char *text, int64_t *ret)
 {
         char *end = NULL;
         *ret = strtoll(text, &end, 10);
@@ -194,7 +180,7 @@ static bool read_threshold(const char *text, int64_t *ret)
 
 /* ── starting groups ── */
 
-static void start_actions(struct tx *tx, const struct rollout *r, const struct group *g)
+bool rollout_go_on_starting(struct tx *tx, const struct rollout *r, const struct group *g)
 {
         const char *why =
                 arena_printf(tx->arena, "Initiated by Rollout Group '%s' [Rollout %s:%lld]",
@@ -203,44 +189,36 @@ static void start_actions(struct tx *tx, const struct rollout *r, const struct g
         struct rollout_rule rule;
         rollout_rule_get(tx, r->id, 0, &rule);
         tx->user = r->started_by ? r->started_by : r->created_by;
-        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
-                "SELECT " ACTION_COLUMNS
-                " FROM action a WHERE a.rollout_group=? AND a.status=? ORDER BY a.id",
-                SQL_I(g->id), SQL_I(ACTION_SCHEDULED));
-        while (sql_next(&rows)) {
-                struct action a;
-                action_read(&rows, &a);
-                deploy_scheduled(
-                        tx, &a, g->confirm >= 0 ? g->confirm : r->confirm, rule.is_reinstall, why);
-        }
+        int64_t n = bulk_start(tx, g->id, r->ds, g->confirm >= 0 ? g->confirm : r->confirm,
+                rule.is_reinstall, why);
+        deadline_arm_group(tx, r->id, g->id);
         tx->user = before;
+        if (n < LIMIT_OTA_BULK_PAGE)
+                return false;
+        tx_due(tx, DUE_ROLLOUT, r->id, 0);
+        return true;
 }
 
-static void start_group(struct tx *tx, const struct rollout *r, const struct group *g)
+void rollout_start_group(struct tx *tx, const struct rollout *r, const struct group *g)
 {
         downgrade_skip_group(tx, r, g->id);
-        start_actions(tx, r, g);
-        deadline_arm_group(tx, r->id, g->id);
         group_set_status(tx, g->id, GROUP_RUNNING);
+        rollout_go_on_starting(tx, r, g);
         log_info("rollout %lld '%s': group '%s' started", (long long)r->id, r->name, g->name);
 }
 
-enum next_group { NEXT_STARTED, NEXT_NONE, NEXT_WAITS };
-
-/* The scheduled group after the latest that was started. A person's order doesn't wait for its
- * window. */
-static enum next_group start_next_group(struct tx *tx, const struct rollout *r, bool is_order)
+enum next_group rollout_start_next_group(struct tx *tx, const struct rollout *r, bool is_order)
 {
         struct group g;
         int64_t opens_at;
         int64_t latest = sql_int(tx, 0,
                 "SELECT max(id) FROM rollout_group WHERE rollout=? AND status IN (?, ?, ?)",
                 SQL_I(r->id), SQL_I(GROUP_RUNNING), SQL_I(GROUP_FINISHED), SQL_I(GROUP_ERROR));
-        if (!find_group(tx, r, GROUP_SCHEDULED, latest, &g))
+        if (!group_find(tx, r, GROUP_SCHEDULED, latest, &g))
                 return NEXT_NONE;
         if (!is_order && !rollout_may_start(tx, r->id, g.id, &opens_at))
                 return NEXT_WAITS;
-        start_group(tx, r, &g);
+        rollout_start_group(tx, r, &g);
         rollout_want_next(tx, r->id, false);
         return NEXT_STARTED;
 }
@@ -270,15 +248,13 @@ int rollout_pause(struct tx *tx, struct rollout *r)
         return 0;
 }
 
-static bool meets_success(struct tx *tx, const struct rollout *r, const struct group *g)
+bool rollout_meets_success(const struct group *g, const struct rollout_counts *c)
 {
-        struct rollout_counts c;
         int64_t threshold = 0;
-        rollout_count(tx, r, g->id, &c);
-        if (c.total == 0)
+        if (c->total == 0)
                 return true;
-        return read_threshold(g->success_condition, &threshold) &&
-               successes(tx, r, g->id) * 100 >= threshold * c.total;
+        return rollout_read_threshold(g->success_condition, &threshold) &&
+               c->succeeded * 100 >= threshold * c->total;
 }
 
 /* What paused it is passed by: the group after one in error, or after one that paused on purpose.
@@ -291,12 +267,14 @@ static void pass_pausing_group(struct tx *tx, const struct rollout *r)
                 " ORDER BY g.id DESC LIMIT 1",
                 SQL_I(r->id), SQL_I(GROUP_RUNNING), SQL_I(GROUP_FINISHED), SQL_I(GROUP_ERROR));
         struct group g;
+        struct rollout_counts c;
         if (!sql_next(&rows))
                 return;
         group_read(&rows, &g);
+        rollout_count(tx, r, g.id, &c);
         bool passes = g.status == GROUP_ERROR ||
-                      (g.success_action == GROUP_PAUSE && meets_success(tx, r, &g));
-        if (passes && start_next_group(tx, r, false) == NEXT_WAITS)
+                      (g.success_action == GROUP_PAUSE && rollout_meets_success(&g, &c));
+        if (passes && rollout_start_next_group(tx, r, false) == NEXT_WAITS)
                 rollout_want_next(tx, r->id, true);
 }
 
@@ -328,7 +306,7 @@ int rollout_stop(struct tx *tx, struct rollout *r)
 
 int rollout_next_group(struct tx *tx, struct rollout *r)
 {
-        if (r->status != ROLLOUT_RUNNING || start_next_group(tx, r, true) != NEXT_STARTED)
+        if (r->status != ROLLOUT_RUNNING || rollout_start_next_group(tx, r, true) != NEXT_STARTED)
                 return illegal(tx, r, "advanced");
         return 0;
 }
@@ -361,219 +339,5 @@ void rollout_withdraw_set(struct tx *tx, int64_t ds, bool is_forced)
                         r.status == ROLLOUT_STOPPING || r.status == ROLLOUT_DELETING)
                         continue;
                 rollout_set_status(tx, &r, is_forced ? ROLLOUT_DELETING : ROLLOUT_STOPPING);
-        }
-}
-
-/* ── passes ── */
-
-static void pass_creating(struct tx *tx, struct rollout *r)
-{
-        bool waits = settings_bool(tx, SETTING_APPROVAL) && !r->is_self_approved;
-        if (r->is_dynamic && !r->dynamic_suffix) {
-                int64_t size = sql_int(tx, 1,
-                        "SELECT total_targets FROM rollout_group WHERE rollout=? ORDER BY id DESC "
-                        "LIMIT 1",
-                        SQL_I(r->id));
-                rollout_add_dynamic_group(tx, r, GROUP_READY, size);
-        }
-        all_groups(tx, r, GROUP_READY);
-        rollout_set_status(tx, r, waits ? ROLLOUT_WAITING_FOR_APPROVAL : ROLLOUT_READY);
-}
-
-static void recount(struct tx *tx, struct rollout *r, const struct group *g, int64_t total)
-{
-        const char *before = tx->user;
-        if (total == g->total_targets)
-                return;
-        tx->user = r->created_by; /* as hawkBit signs this change */
-        sql_run(tx, "UPDATE rollout_group SET total_targets=? WHERE id=?", SQL_I(total),
-                SQL_I(g->id));
-        r->total_targets = sql_int(tx, 0,
-                "SELECT sum(total_targets) FROM rollout_group WHERE rollout=?", SQL_I(r->id));
-        sql_run(tx, "UPDATE rollout SET total_targets=?, modified_by=?, modified_at=? WHERE id=?",
-                SQL_I(r->total_targets), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id));
-        tx->user = before;
-}
-
-static void pass_starting(struct tx *tx, struct rollout *r)
-{
-        const char *before = tx->user;
-        tx->user = r->started_by ? r->started_by : r->created_by;
-        sql_run(tx,
-                "INSERT INTO action(tenant, target, ds, active, status, type, forced_time, weight, "
-                "rollout,"
-                " rollout_group, initiated_by, from_version, created_by, created_at, modified_by, "
-                "modified_at)"
-                " SELECT ?1, p.target, ?2, 0, ?3, ?4, ?5, ?6, ?7, g.id, ?8,"
-                " (SELECT version FROM ds WHERE id=t.installed_ds), ?8, ?9, ?8, ?9"
-                " FROM rollout_group g JOIN rollout_target p ON p.rollout_group=g.id JOIN target t "
-                "ON"
-                " t.id=p.target WHERE g.rollout=?7 ORDER BY g.id, p.target",
-                SQL_I(tx->tenant), SQL_I(r->ds), SQL_I(ACTION_SCHEDULED), SQL_I(r->type),
-                SQL_I(r->forced_time), SQL_I(r->weight), SQL_I(r->id), SQL_T(tx->user),
-                SQL_I(tx->now));
-        tx->user = before;
-        rollout_hand_down_windows(tx, r->id);
-        all_groups(tx, r, GROUP_SCHEDULED);
-        start_next_group(tx, r, false);
-        rollout_set_status(tx, r, ROLLOUT_RUNNING);
-        rollout_fill_dynamic(tx, r);
-}
-
-static bool has_open_group(struct tx *tx, const struct rollout *r)
-{
-        return sql_int(tx, 0,
-                "SELECT 1 FROM rollout_group WHERE rollout=? AND status IN (?, ?) LIMIT 1",
-                SQL_I(r->id), SQL_I(GROUP_RUNNING), SQL_I(GROUP_SCHEDULED));
-}
-
-static bool is_in_error(const struct group *g, const struct rollout_counts *c)
-{
-        int64_t threshold = 0;
-        return c->total > 0 && read_threshold(g->error_condition, &threshold) &&
-               c->error * 100 > threshold * c->total;
-}
-
-static bool is_complete(
-        const struct rollout *r, const struct group *g, const struct rollout_counts *c)
-{
-        if (g->is_dynamic && c->total < (int64_t)g->percentage)
-                return false; /* it still takes targets */
-        (void)r;
-        return c->scheduled == 0 && c->running == 0;
-}
-
-static void fire_success(struct tx *tx, struct rollout *r, const struct group *g)
-{
-        struct group next;
-        int64_t opens_at;
-        if (g->has_fired)
-                return;
-        bool is_open_dynamic = g->is_dynamic && g->total_targets < (int64_t)g->percentage;
-        if (is_open_dynamic)
-                return;
-        bool has_next =
-                g->success_action == GROUP_NEXT && find_group(tx, r, GROUP_SCHEDULED, g->id, &next);
-        if (has_next && !rollout_may_start(tx, r->id, next.id, &opens_at))
-                return; /* asked again in each pass, until its window opens */
-        sql_run(tx, "UPDATE rollout_group SET success_fired=1 WHERE id=?", SQL_I(g->id));
-        if (g->success_action == GROUP_PAUSE)
-                rollout_set_status(tx, r, ROLLOUT_PAUSED);
-        else if (has_next)
-                start_group(tx, r, &next);
-}
-
-/* One running group: error first, then success, then its end. */
-static void evaluate_group(struct tx *tx, struct rollout *r, struct group *g)
-{
-        struct rollout_counts c;
-        rollout_count(tx, r, g->id, &c);
-        recount(tx, r, g, c.total);
-        g->total_targets = c.total;
-        if (is_in_error(g, &c)) {
-                group_set_status(tx, g->id, GROUP_ERROR);
-                rollout_set_status(tx, r, ROLLOUT_PAUSED);
-                return;
-        }
-        bool is_end = is_complete(r, g, &c);
-        if (is_end)
-                group_set_status(tx, g->id, GROUP_FINISHED);
-        if (is_end || meets_success(tx, r, g))
-                fire_success(tx, r, g);
-}
-
-static void pass_running(struct tx *tx, struct rollout *r)
-{
-        bool has_running = false;
-        int64_t after = 0;
-        struct group g;
-        if (r->is_dynamic)
-                rollout_fill_dynamic(tx, r);
-        while (r->status == ROLLOUT_RUNNING && find_group(tx, r, GROUP_RUNNING, after, &g)) {
-                has_running = true;
-                after = g.id;
-                evaluate_group(tx, r, &g);
-        }
-        bool wants_next = rollout_wants_next(tx, r->id);
-        if ((!has_running || wants_next) && r->status == ROLLOUT_RUNNING)
-                start_next_group(tx, r, false);
-        if (!has_open_group(tx, r))
-                rollout_set_status(tx, r, ROLLOUT_FINISHED);
-}
-
-static void close_groups(struct tx *tx, const struct rollout *r)
-{
-        sql_run(tx,
-                "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE rollout=? "
-                "AND status<>?",
-                SQL_I(GROUP_FINISHED), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id),
-                SQL_I(GROUP_ERROR));
-}
-
-static void pass_stopping(struct tx *tx, struct rollout *r)
-{
-        struct action a;
-        sql_run(tx, "DELETE FROM action WHERE rollout=? AND status=?", SQL_I(r->id),
-                SQL_I(ACTION_SCHEDULED));
-        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
-                "SELECT " ACTION_COLUMNS " FROM action a WHERE a.rollout=? AND a.active=1",
-                SQL_I(r->id));
-        while (sql_next(&rows)) {
-                action_read(&rows, &a);
-                if (a.status != ACTION_CANCELING)
-                        action_ask_cancel(tx, &a, "Update Server: manual cancelation requested");
-        }
-        close_groups(tx, r);
-        rollout_set_status(tx, r, ROLLOUT_STOPPED);
-}
-
-static void pass_deleting(struct tx *tx, struct rollout *r)
-{
-        struct action a;
-        sql_run(tx, "DELETE FROM action WHERE rollout=? AND status=?", SQL_I(r->id),
-                SQL_I(ACTION_SCHEDULED));
-        if (!sql_int(tx, 0, "SELECT 1 FROM action WHERE rollout=? LIMIT 1", SQL_I(r->id))) {
-                sql_run(tx, "DELETE FROM rollout WHERE id=?", SQL_I(r->id));
-                log_info("rollout %lld '%s' is gone", (long long)r->id, r->name);
-                return;
-        }
-        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
-                "SELECT " ACTION_COLUMNS " FROM action a WHERE a.rollout=? AND a.active=1",
-                SQL_I(r->id));
-        while (sql_next(&rows)) {
-                action_read(&rows, &a);
-                action_log_text(
-                        tx, a.id, ACTION_CANCELED, "Update Server: the rollout was deleted");
-                action_canceled(tx, &a);
-        }
-        close_groups(tx, r);
-        sql_run(tx, "UPDATE rollout SET deleted=1 WHERE id=?", SQL_I(r->id));
-        rollout_set_status(tx, r, ROLLOUT_DELETED);
-}
-
-void rollout_pass(struct tx *tx, struct rollout *r)
-{
-        switch (r->status) {
-        case ROLLOUT_CREATING:
-                pass_creating(tx, r);
-                break;
-        case ROLLOUT_READY:
-                if (r->start_at >= 0 && r->start_at <= tx->now)
-                        rollout_set_status(tx, r, ROLLOUT_STARTING);
-                break;
-        case ROLLOUT_STARTING:
-                pass_starting(tx, r);
-                break;
-        case ROLLOUT_RUNNING:
-                pass_running(tx, r);
-                break;
-        case ROLLOUT_STOPPING:
-                pass_stopping(tx, r);
-                break;
-        case ROLLOUT_DELETING:
-                pass_deleting(tx, r);
-                break;
-        default:
-                break;
         }
 }

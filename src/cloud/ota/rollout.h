@@ -12,10 +12,12 @@
  * Groups: creating → ready → scheduled → running → finished | error.
  *
  * A person's request only changes the state where that is allowed; the scheduler does the work in
- * passes (rollout_pass), each one transaction: it makes the actions, starts groups, compares the
- * reports with the thresholds and goes on, pauses or ends. The error threshold is looked at before
- * the success threshold; a group that stands in error isn't looked at again. A dynamic rollout
- * opens group after group for targets that come later and never ends by itself.
+ * passes (rollout_pass), each one transaction over a page of targets: it fills the groups, makes
+ * the actions, starts groups, compares the reports with the thresholds and goes on, pauses or ends.
+ * How far it has come is to be seen in the rows themselves, so that a killed server goes on there.
+ * The error threshold is looked at before the success threshold; a group that stands in error isn't
+ * looked at again. A dynamic rollout opens group after group for targets that come later and never
+ * ends by itself.
  */
 #include "cloud/ota/action.h"
 #include "cloud/ota/filter.h"
@@ -99,10 +101,16 @@ bool rollout_find(struct tx *tx, int64_t id, struct rollout *ret);
 int rollout_require(struct tx *tx, int64_t id, struct rollout *ret);
 void group_read(struct sql_rows *r, struct group *ret);
 void rollout_set_status(struct tx *tx, struct rollout *r, enum rollout_status status);
+void group_set_status(struct tx *tx, int64_t group, enum group_status status);
+/* The first group in a state, after the group `after`. */
+bool group_find(struct tx *tx, const struct rollout *r, enum group_status status, int64_t after,
+        struct group *ret);
 
 /* How many actions stand where; of a group, or (group 0) of the whole rollout. */
 struct rollout_counts {
         int64_t scheduled, running, error, finished, cancelled, total;
+        int64_t succeeded; /* what the success threshold counts: of a download-only rollout the
+                              downloads alone */
 };
 void rollout_count(
         struct tx *tx, const struct rollout *r, int64_t group, struct rollout_counts *ret);
@@ -118,8 +126,23 @@ void rollout_delete(struct tx *tx, struct rollout *r);
 /* The set was invalidated: its open rollouts stop, or go. */
 void rollout_withdraw_set(struct tx *tx, int64_t ds, bool is_forced);
 
-/* ── the scheduler's part ── */
-/* One pass over one rollout. */
+/* ── starting groups ── */
+/* The group runs from now on; of its scheduled actions the first page is started, the others follow
+ * pass by pass. The group isn't compared with its thresholds before they are. */
+void rollout_start_group(struct tx *tx, const struct rollout *r, const struct group *g);
+/* One more page. True: there may be more. */
+bool rollout_go_on_starting(struct tx *tx, const struct rollout *r, const struct group *g);
+enum next_group { NEXT_STARTED, NEXT_NONE, NEXT_WAITS };
+/* The scheduled group after the latest that was started. A person's order doesn't wait for its
+ * window. */
+enum next_group rollout_start_next_group(struct tx *tx, const struct rollout *r, bool is_order);
+/* Whole numbers only; false for anything else, which never fires. */
+bool rollout_read_threshold(const char *text, int64_t *ret);
+bool rollout_meets_success(const struct group *g, const struct rollout_counts *c);
+
+/* ── the scheduler's part (rollout_pass.c) ── */
+/* One pass over one rollout, of at most LIMIT_OTA_BULK_PAGE actions; it asks for the next one with
+ * tx_due() when there is more to do. */
 void rollout_pass(struct tx *tx, struct rollout *r);
 /* Fills open dynamic groups (rollout_dynamic.c). */
 void rollout_fill_dynamic(struct tx *tx, struct rollout *r);
@@ -135,5 +158,8 @@ int rollout_condition(struct tx *tx, const struct rollout *r, const char *group_
  * `suffix`. */
 int64_t rollout_run_on_targets(
         struct tx *tx, const char *prefix, const struct filter *f, const char *suffix);
-/* Gives each group its targets; problems as in hawkBit. */
+/* Decides how many targets each group gets, and gives groups with a query of their own theirs at
+ * once: who belongs where is known only then. Problems as in hawkBit. */
 int rollout_plan(struct tx *tx, struct rollout *r);
+/* Gives groups without a query of their own a page of their targets. True: there may be more. */
+bool rollout_go_on_filling(struct tx *tx, struct rollout *r);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
-#include "cloud/ota/deadline.h"
-#include "cloud/ota/deploy.h"
+#include "base/limits.h"
 #include "cloud/ota/downgrade.h"
 #include "cloud/ota/rollout.h"
 #include "cloud/ota/rollout_rule.h"
@@ -84,31 +83,13 @@ static int64_t involve(struct tx *tx, struct rollout *r, const struct group *g, 
                 SQL_I(tx->now));
 }
 
-static void start_joined(struct tx *tx, struct rollout *r, const struct group *g)
-{
-        const char *why =
-                arena_printf(tx->arena, "Initiated by Rollout Group '%s' [Rollout %s:%lld]",
-                        g->name, r->name, (long long)r->id);
-        downgrade_skip_group(tx, r, g->id);
-        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
-                "SELECT " ACTION_COLUMNS " FROM action a WHERE a.rollout_group=? AND a.status=?",
-                SQL_I(g->id), SQL_I(ACTION_SCHEDULED));
-        struct rollout_rule rule;
-        rollout_rule_get(tx, r->id, 0, &rule);
-        while (sql_next(&rows)) {
-                struct action a;
-                action_read(&rows, &a);
-                deploy_scheduled(
-                        tx, &a, g->confirm >= 0 ? g->confirm : r->confirm, rule.is_reinstall, why);
-        }
-        deadline_arm_group(tx, r->id, g->id);
-}
-
-/* Fills one group; true if it is full now. */
+/* Takes a page of targets into the group. True: there may be more. */
 static bool fill(struct tx *tx, struct rollout *r, struct group *g)
 {
-        int64_t size = (int64_t)g->percentage;
-        int64_t n = involve(tx, r, g, size - g->total_targets);
+        int64_t room = (int64_t)g->percentage - g->total_targets;
+        if (room > LIMIT_OTA_BULK_PAGE)
+                room = LIMIT_OTA_BULK_PAGE;
+        int64_t n = involve(tx, r, g, room);
         if (n <= 0)
                 return false;
         g->total_targets += n;
@@ -117,9 +98,11 @@ static bool fill(struct tx *tx, struct rollout *r, struct group *g)
         sql_run(tx, "UPDATE rollout SET total_targets=total_targets+? WHERE id=?", SQL_I(n),
                 SQL_I(r->id));
         rollout_hand_down_windows(tx, r->id);
-        if (g->status == GROUP_RUNNING)
-                start_joined(tx, r, g);
-        return g->total_targets >= size;
+        if (g->status == GROUP_RUNNING) {
+                downgrade_skip_group(tx, r, g->id);
+                rollout_go_on_starting(tx, r, g);
+        }
+        return n == LIMIT_OTA_BULK_PAGE;
 }
 
 void rollout_fill_dynamic(struct tx *tx, struct rollout *r)
@@ -139,7 +122,10 @@ void rollout_fill_dynamic(struct tx *tx, struct rollout *r)
         if (tx->now - r->filled_at < FILL_PERIOD_MS ||
                 !rollout_may_start(tx, r->id, g.id, &opens_at))
                 return;
+        if (fill(tx, r, &g)) {
+                tx_due(tx, DUE_ROLLOUT, r->id, 0);
+                return;
+        }
         r->filled_at = tx->now;
         sql_run(tx, "UPDATE rollout SET filled_at=? WHERE id=?", SQL_I(tx->now), SQL_I(r->id));
-        fill(tx, r, &g);
 }

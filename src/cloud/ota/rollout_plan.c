@@ -112,12 +112,33 @@ static int64_t fill_group(struct tx *tx, struct rollout *r, const struct group *
         return n;
 }
 
+/* ── groups without a query of their own: one after the other in order of the targets' ids ── */
+
+static bool has_own_queries(struct tx *tx, int64_t rollout)
+{
+        return sql_int(tx, 0,
+                "SELECT 1 FROM rollout_group WHERE rollout=? AND dynamic=0 AND query<>'' LIMIT 1",
+                SQL_I(rollout));
+}
+
+static int64_t size_group(struct tx *tx, const struct group *g, int64_t rest)
+{
+        int64_t n = (int64_t)floor(share_of_rest(tx, g) * (double)rest / 100 + 0.5);
+        if (n > LIMIT_OTA_TARGETS_PER_GROUP)
+                return tx_problem(tx, PROBLEM_QUOTA, "Too many targets in group '%s'", g->name);
+        if (n > rest)
+                n = rest;
+        sql_run(tx, "UPDATE rollout_group SET total_targets=? WHERE id=?", SQL_I(n), SQL_I(g->id));
+        return n;
+}
+
 int rollout_plan(struct tx *tx, struct rollout *r)
 {
         struct filter f;
         int64_t taken = 0, n_static = 0;
         if (rollout_condition(tx, r, NULL, false, &f) < 0)
                 return -1;
+        bool fills = has_own_queries(tx, r->id);
         int64_t total = count_targets(tx, &f);
         CLEAN_ROWS struct sql_rows rows = sql_open(tx,
                 "SELECT " GROUP_COLUMNS
@@ -126,7 +147,9 @@ int rollout_plan(struct tx *tx, struct rollout *r)
         while (sql_next(&rows)) {
                 struct group g;
                 group_read(&rows, &g);
-                int64_t n = total ? fill_group(tx, r, &g) : 0;
+                int64_t n = !total  ? 0
+                            : fills ? fill_group(tx, r, &g)
+                                    : size_group(tx, &g, total - taken);
                 if (n < 0)
                         return -1;
                 taken += n;
@@ -140,4 +163,65 @@ int rollout_plan(struct tx *tx, struct rollout *r)
         r->total_targets = taken;
         sql_run(tx, "UPDATE rollout SET total_targets=? WHERE id=?", SQL_I(taken), SQL_I(r->id));
         return 0;
+}
+
+/* The last target that has its group. */
+static int64_t last_placed(struct tx *tx, const struct rollout *r)
+{
+        return sql_int(tx, 0,
+                "SELECT max(x.last) FROM (SELECT (SELECT max(p.target) FROM rollout_target p WHERE"
+                " p.rollout_group=g.id) AS last FROM rollout_group g WHERE g.rollout=?) x",
+                SQL_I(r->id));
+}
+
+/* At most `room` of those that the group lacks; it gets as many as there are. */
+static int64_t place(struct tx *tx, const struct rollout *r, const struct group *g, int64_t room)
+{
+        struct filter f;
+        int64_t has = sql_int(
+                tx, 0, "SELECT count(*) FROM rollout_target WHERE rollout_group=?", SQL_I(g->id));
+        int64_t lacks = g->total_targets - has;
+        if (lacks <= 0 || rollout_condition(tx, r, NULL, false, &f) < 0)
+                return 0;
+        int64_t wanted = lacks < room ? lacks : room;
+        struct sql_arg *args = arena_alloc(tx->arena, (f.n_args + 3) * sizeof(*args));
+        args[0] = (struct sql_arg)SQL_I(g->id);
+        memcpy(args + 1, f.args, f.n_args * sizeof(*args));
+        args[f.n_args + 1] = (struct sql_arg)SQL_I(last_placed(tx, r));
+        args[f.n_args + 2] = (struct sql_arg)SQL_I(wanted);
+        int64_t n = sql_run_args(tx,
+                arena_printf(tx->arena,
+                        "INSERT INTO rollout_target(rollout_group, target) SELECT g.id, t.id FROM "
+                        "rollout_group g, target t WHERE g.id=? AND %s AND t.id>? ORDER BY t.id "
+                        "LIMIT ?",
+                        f.sql),
+                args, f.n_args + 3);
+        if (n < wanted) /* targets went since the plan was made */
+                sql_run(tx, "UPDATE rollout_group SET total_targets=? WHERE id=?",
+                        SQL_I(has + (n > 0 ? n : 0)), SQL_I(g->id));
+        return n;
+}
+
+bool rollout_go_on_filling(struct tx *tx, struct rollout *r)
+{
+        int64_t room = LIMIT_OTA_BULK_PAGE;
+        if (has_own_queries(tx, r->id))
+                return false;
+        CLEAN_ROWS struct sql_rows rows = sql_open(tx,
+                "SELECT " GROUP_COLUMNS
+                " FROM rollout_group g WHERE g.rollout=? AND g.dynamic=0 ORDER BY g.id",
+                SQL_I(r->id));
+        while (room > 0 && sql_next(&rows)) {
+                struct group g;
+                group_read(&rows, &g);
+                int64_t n = place(tx, r, &g, room);
+                room -= n > 0 ? n : 0;
+        }
+        if (room == 0)
+                return true;
+        r->total_targets = sql_int(tx, 0,
+                "SELECT sum(total_targets) FROM rollout_group WHERE rollout=?", SQL_I(r->id));
+        sql_run(tx, "UPDATE rollout SET total_targets=? WHERE id=?", SQL_I(r->total_targets),
+                SQL_I(r->id));
+        return false;
 }

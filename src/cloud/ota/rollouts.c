@@ -375,6 +375,7 @@ static int take_name(struct request *q, int64_t id, const char *name)
         if (check_name(q, name, id) < 0)
                 return -1;
         sql_run(&q->tx, "UPDATE rollout SET name=? WHERE id=?", SQL_T(name), SQL_I(id));
+        tx_due(&q->tx, DUE_ROLLOUT, id, 0);
         return 0;
 }
 

@@ -188,6 +188,14 @@ static void pass_filters(struct ota *o)
         unit_end(&u, o, "the auto-assignments");
 }
 
+void scheduler_pass(void *ota, enum due_kind kind, int64_t id, int64_t tenant)
+{
+        if (kind == DUE_ROLLOUT)
+                pass_rollout(ota, id, tenant);
+        else if (kind == DUE_FILTER)
+                auto_assign(ota, id, tenant);
+}
+
 void scheduler_round(struct ota *o)
 {
         deadline_round(o);

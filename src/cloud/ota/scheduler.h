@@ -5,7 +5,11 @@
  * What the server does by itself, in passes of one transaction per rollout or filter: rollouts go
  * on, filters assign their set to new matches, old actions are cleaned up, poll times are written.
  */
+#include "cloud/ota/tx.h"
+
 struct ota;
+/* One pass over what is due (due.h). */
+void scheduler_pass(void *ota, enum due_kind kind, int64_t id, int64_t tenant);
 /* One round over all tenants. */
 void scheduler_round(struct ota *o);
 /* Old closed actions, as the tenants configured it. Once a day. */

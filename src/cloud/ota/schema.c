@@ -147,5 +147,11 @@ static const char better[] =
         " allows_downgrade INTEGER NOT NULL, reinstall INTEGER NOT NULL,"
         " wants_next INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(rollout, rollout_group));";
 
-const char *const ota_migrations[] = {first, better};
+/* Lists and plans over 100 000 targets go by these, a page at a time. */
+static const char scale[] = "CREATE INDEX target_by_id ON target(tenant, id);"
+                            "CREATE INDEX target_by_name ON target(tenant, name);"
+                            "CREATE INDEX target_by_status ON target(tenant, status, id);"
+                            "CREATE INDEX action_by_id ON action(tenant, id);";
+
+const char *const ota_migrations[] = {first, better, scale};
 const int ota_n_migrations = sizeof(ota_migrations) / sizeof(ota_migrations[0]);

@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+struct due;        /* what has a pass to come (due.h) */
 struct poll_cache; /* answers to idle polls (poll_cache.h) */
 struct seen;       /* polls whose time is still to be written (seen.h) */
 
@@ -27,6 +28,7 @@ struct ota {
         char *certificate_tenant; /* devices with a client certificate belong to it; NULL: none do
                                    */
         struct seen *seen;
+        struct due *due;
         struct poll_cache *polls;
         /* Is a certificate that our CA signed still active? NULL: each is. */
         bool (*is_certificate_active)(void *arg, const char *name, const char *serial);

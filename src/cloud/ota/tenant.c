@@ -3,6 +3,7 @@
 #include "cloud/ota/server.h"
 
 #include "base/clock.h"
+#include "cloud/ota/due.h"
 
 #include <ctype.h>
 
@@ -25,6 +26,9 @@ void ota_tell(struct ota *o, struct tx *tx)
         for (struct tx_tell *t = tx->tells; t && o->tell; t = t->next)
                 o->tell(o->arg, t->controller_id);
         tx->tells = NULL;
+        for (struct tx_due *d = tx->dues; d && o->due; d = d->next)
+                due_add(o->due, d->kind, d->id, tx->tenant, d->delay_ms);
+        tx->dues = NULL;
 }
 
 /* ── what a fresh tenant has ── */

@@ -72,6 +72,14 @@ void tx_rollback(struct tx *tx)
         tx->is_open = false;
         tx->tells = NULL;
         tx->unlinks = NULL;
+        tx->dues = NULL;
+}
+
+void tx_due(struct tx *tx, enum due_kind kind, int64_t id, int64_t delay_ms)
+{
+        struct tx_due *d = arena_alloc(tx->arena, sizeof(*d));
+        *d = (struct tx_due){.next = tx->dues, .kind = kind, .id = id, .delay_ms = delay_ms};
+        tx->dues = d;
 }
 
 void tx_tell(struct tx *tx, const char *controller_id)

@@ -31,6 +31,14 @@ struct tx_unlink {
         const char *path;
 };
 
+/* What the server goes on with by itself, soon after the commit. */
+enum due_kind { DUE_ROLLOUT, DUE_FILTER, DUE_SET };
+struct tx_due {
+        struct tx_due *next;
+        enum due_kind kind;
+        int64_t id, delay_ms;
+};
+
 struct tx {
         struct database *database;
         struct arena *arena;
@@ -46,6 +54,7 @@ struct tx {
         bool has_failed; /* a statement did, whatever problem was set before it */
         struct tx_tell *tells;
         struct tx_unlink *unlinks;
+        struct tx_due *dues;
 };
 
 /* Moves with every row that is written, but for those of tx_ignore_changes(). */
@@ -58,6 +67,9 @@ int tx_commit(struct tx *tx);
 void tx_rollback(struct tx *tx);
 /* Remembers that `controller_id` has something new to fetch. */
 void tx_tell(struct tx *tx, const char *controller_id);
+/* The scheduler shall look at it `delay_ms` after the commit, without waiting for its next round.
+ */
+void tx_due(struct tx *tx, enum due_kind kind, int64_t id, int64_t delay_ms);
 /* A file that nothing names any more goes once the commit is durable. */
 void tx_after_commit_unlink(struct tx *tx, const char *path);
 #define tx_problem(tx, code, ...) problem_set((tx)->problem, (tx)->arena, code, __VA_ARGS__)
