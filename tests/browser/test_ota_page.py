@@ -265,12 +265,17 @@ def test_selected_targets_get_a_set_and_their_actions_tell_what_the_device_said(
 
 def test_an_upload_shows_progress_and_the_server_checks_its_sum(page, scene, tmp_path):
     big = tmp_path / "firmware.bin"
-    big.write_bytes(os.urandom(1 << 20) * 24)
+    big.write_bytes(os.urandom(1 << 20) * 8)
     module = scene.call("POST", "softwaremodules", [{"name": "firmware", "version": "2.0", "type": "os"}])[0]["id"]
     page.begin(f"/modules/{module}")
     wait_until(lambda: page.js("return document.querySelector('#upload-file') !== null"), 10, "the place for files")
+    page.driver.execute_cdp_cmd("Network.enable", {})
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 12 << 20}
+    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
     page.find("#upload-file").send_keys(str(big))
+    page.wait_text(".upload", "left", 30)
     page.wait_text(".upload", "checked by the server", 30)
+    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
     seen = page.state("page.pane.area.uploads[0].seen")
     assert len(seen) >= 2 and seen == sorted(seen) and 0 < seen[0] < seen[-1] == 1, seen
     stored = scene.call("GET", f"softwaremodules/{module}/artifacts")[0]
@@ -333,6 +338,29 @@ def test_a_rollout_is_planned_started_and_watched_and_its_failures_stay_visible(
     page.type("typed", "spring")
     page.press("Delete", "dialog")
     page.wait_text("#toast", "is being deleted")
+    assert page.complaints() == []
+
+
+def test_a_rollout_can_wait_for_the_night(page, scene, tmp_path):
+    page.begin("/rollouts/new?q=id%3D%3Dcar-0700*")
+    page.wait_text(".plan", "100 targets match.")
+    page.type("name", "by night", ".plan")
+    page.type("type", "Time-forced", ".plan")
+    page.js("const e = document.querySelector(\".plan [name='forcetime']\"); e.value = '2030-01-02T03:04'; e.dispatchEvent(new Event('input'))")
+    page.find(".plan [name='startWindow']").click()
+    page.type("startWindow.schedule", "0 0 2 ? * SUN", ".plan")
+    page.type("actionTimeout", "36:00:00", ".plan")
+    page.type("weight", "700", ".plan")
+    page.type("amount", "4", ".plan")
+    shot(page, tmp_path, "ota-plan")
+    page.press("Create the rollout")
+    page.wait("page.rollout && page.rollout.status === 'ready'", 20)
+    made = scene.call("GET", f"rollouts/{page.state('page.key')}")
+    assert made["startWindow"] == {"schedule": "0 0 2 ? * SUN", "duration": "01:00:00", "timezone": "+00:00"}
+    assert (made["actionTimeout"], made["weight"], made["type"], made["totalGroups"]) == ("36:00:00", 700, "timeforced", 4)
+    assert "maintenanceWindow" not in made
+    assert made["forcetime"] == page.js("return new Date('2030-01-02T03:04').getTime()")
+    page.wait_text("main", "0 0 2 ? * SUN for 01:00:00")
     assert page.complaints() == []
 
 

@@ -65,6 +65,15 @@ export class ApiError extends Error {
   }
 }
 
+// A server that is asked too often says when to come back; a question is asked again, an order is not.
+async function ask(path, options, tries = 2) {
+  const answer = await fetch(path, options);
+  const wait = Number(answer.headers.get('Retry-After'));
+  if (answer.status !== 429 || options.method !== 'GET' || !wait || !tries) return answer;
+  await new Promise((resolve) => setTimeout(resolve, Math.min(wait, 10) * 1000));
+  return ask(path, options, tries - 1);
+}
+
 const WORDS = {
   401: 'The server does not accept this name and password.',
   403: 'Your user has no permission for this.',
@@ -95,7 +104,7 @@ export async function api(method, path, { params, body, signal } = {}) {
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   let answer;
   try {
-    answer = await fetch(address(path, params), { method, headers, signal, credentials: 'omit', body: body === undefined ? undefined : JSON.stringify(body) });
+    answer = await ask(address(path, params), { method, headers, signal, credentials: 'omit', body: body === undefined ? undefined : JSON.stringify(body) });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     session.onReach(false);

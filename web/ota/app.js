@@ -18,6 +18,7 @@ import { ActionsPage } from './actions.js';
 import { SettingsPage } from './settings.js';
 
 const REFRESH_MS = 2000;
+const REFRESH_REST = 9; // a server that takes long is left alone for nine times as long
 const main = document.getElementById('main');
 const lost = document.getElementById('lost');
 const app = { page: null, viewer: '', reload: () => route(false) };
@@ -120,7 +121,13 @@ session.onReach = (there) => {
 };
 
 (function again() {
-  setTimeout(() => refresh().finally(again), REFRESH_MS);
+  const wait = Math.max(REFRESH_MS, again.took * REFRESH_REST || 0);
+  setTimeout(async () => {
+    const began = Date.now();
+    await refresh();
+    again.took = Date.now() - began;
+    again();
+  }, wait);
 }());
 document.addEventListener('visibilitychange', () => refresh());
 

@@ -22,18 +22,27 @@ export const kindFields = (kinds = KINDS) => [
   { name: 'weight', label: 'Weight', type: 'number', min: 0, max: 1000, hint: 'Of several updates the one with the greater weight comes first. 1000 if empty.' },
 ];
 
-const windowFields = [
-  { name: 'windowed', label: 'Only in a maintenance window', type: 'check' },
-  { name: 'schedule', label: 'Begins (cron with seconds)', required: true, placeholder: '0 0 2 ? * *', when: (v) => v.windowed,
+// A window of time that comes again and again, as `name` of an assignment or a rollout.
+export const windowFields = (name, label) => [
+  { name, label, type: 'check' },
+  { name: `${name}.schedule`, label: 'Begins (cron with seconds)', required: true, placeholder: '0 0 2 ? * *', when: (v) => v[name],
     hint: 'Second, minute, hour, day, month, weekday: “0 0 2 ? * SUN” is each Sunday at 2.' },
-  { name: 'duration', label: 'Lasts', required: true, placeholder: '02:30:00', value: '01:00:00', when: (v) => v.windowed },
-  { name: 'timezone', label: 'Offset from UTC', required: true, value: '+00:00', when: (v) => v.windowed },
+  { name: `${name}.duration`, label: 'Lasts', required: true, placeholder: '02:30:00', value: '01:00:00', when: (v) => v[name] },
+  { name: `${name}.timezone`, label: 'Offset from UTC', required: true, value: '+00:00', when: (v) => v[name] },
+];
+
+export const windowOf = (values, name) => values[name]
+  ? { schedule: values[`${name}.schedule`], duration: values[`${name}.duration`], timezone: values[`${name}.timezone`] } : undefined;
+
+// What goes beyond hawkBit (docs/update-server.md).
+export const extraFields = [
+  { name: 'reinstall', label: 'Also where the set is installed already', type: 'check' },
+  { name: 'allowDowngrade', label: 'Also where that is a step back', type: 'check', hint: 'Counts while steps back are prevented (Settings).' },
 ];
 
 function bodyOf(values, id) {
-  const { type, forcetime, weight, windowed, schedule, duration, timezone, confirmationRequired } = values;
-  return { id, type, forcetime, weight, confirmationRequired: confirmationRequired || undefined,
-    maintenanceWindow: windowed ? { schedule, duration, timezone } : undefined };
+  const { type, forcetime, weight, confirmationRequired } = values;
+  return { id, type, forcetime, weight, confirmationRequired: confirmationRequired || undefined, maintenanceWindow: windowOf(values, 'maintenanceWindow') };
 }
 
 // Asks and assigns; resolves to whether it was done.
@@ -43,10 +52,11 @@ export async function assign(ids, text) {
     title: ids.length === 1 ? `Assign a set to ${ids[0]}` : `Assign a set to ${ids.length} targets`,
     text: options.length ? text : 'There is no complete and valid distribution set. Make one under Sets.',
     submit: 'Assign',
-    specs: [{ name: 'set', label: 'Distribution set', type: 'select', options, required: true }, ...kindFields(), ...windowFields,
-      { name: 'confirmationRequired', label: 'Somebody must confirm at the target', type: 'check', hint: 'Counts while the confirmation flow is on (Settings).' }],
+    specs: [{ name: 'set', label: 'Distribution set', type: 'select', options, required: true }, ...kindFields(), ...windowFields('maintenanceWindow', 'Only in a maintenance window'),
+      { name: 'confirmationRequired', label: 'Somebody must confirm at the target', type: 'check', hint: 'Counts while the confirmation flow is on (Settings).' }, ...extraFields],
     onSubmit: async (values) => {
-      const done = await post(`distributionsets/${part(values.set)}/assignedTargets`, ids.map((id) => bodyOf(values, id)));
+      const done = await post(`distributionsets/${part(values.set)}/assignedTargets`, ids.map((id) => bodyOf(values, id)),
+        { reinstall: values.reinstall || undefined, allowDowngrade: values.allowDowngrade || undefined });
       say(`${done.assigned} of ${done.total} assigned${done.alreadyAssigned ? `, ${done.alreadyAssigned} had the set already` : ''}.`);
     },
   });

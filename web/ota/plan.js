@@ -5,7 +5,7 @@
 import { h, fill, setText } from './dom.js';
 import { get, post } from './api.js';
 import { Fields } from './form.js';
-import { kindFields, setOptions } from './assign.js';
+import { extraFields, kindFields, setOptions, windowFields, windowOf } from './assign.js';
 import { toQuery } from './rsql.js';
 
 const COUNT_DELAY_MS = 300;
@@ -37,7 +37,9 @@ export class PlanPage {
     this.how = new Fields([...kindFields(),
       { name: 'start', label: 'Start', type: 'select', options: [['manual', 'When somebody says so'], ['now', 'As soon as it is ready'], ['time', 'At a time']] },
       { name: 'startAt', label: 'Starts at', type: 'time', required: true, when: (v) => v.start === 'time' },
-      { name: 'confirmationRequired', label: 'Somebody must confirm at the target', type: 'check', hint: 'Counts while the confirmation flow is on (Settings).' }]);
+      { name: 'confirmationRequired', label: 'Somebody must confirm at the target', type: 'check', hint: 'Counts while the confirmation flow is on (Settings).' },
+      ...windowFields('startWindow', 'Groups start only at certain times'), ...windowFields('maintenanceWindow', 'Devices install only in a maintenance window'),
+      { name: 'actionTimeout', label: 'A device that gives no sign fails after', placeholder: '36:00:00', hint: 'Hours, minutes, seconds. As in Settings if empty.' }, ...extraFields]);
     this.lanes = new Fields([
       { name: 'kind', label: 'Groups', type: 'select', options: [['count', 'As many as I say, of the same size'], ['own', 'Each with its own share']] },
       { name: 'amount', label: 'How many', type: 'number', min: 1, max: 500, value: 5, required: true, when: (v) => v.kind === 'count' },
@@ -158,7 +160,8 @@ export class PlanPage {
     });
     return { name: what.name.trim(), description: what.description || undefined, distributionSetId: Number(what.set), targetFilterQuery: this.query(),
       type: how.type, forcetime: how.forcetime, weight: how.weight, startAt: how.start === 'now' ? Date.now() : how.startAt,
-      confirmationRequired: how.confirmationRequired || undefined, dynamic: lanes.dynamic || undefined,
+      confirmationRequired: how.confirmationRequired || undefined, startWindow: windowOf(how, 'startWindow'), maintenanceWindow: windowOf(how, 'maintenanceWindow'),
+      actionTimeout: how.actionTimeout || undefined, reinstall: how.reinstall || undefined, allowDowngrade: how.allowDowngrade || undefined, dynamic: lanes.dynamic || undefined,
       amountGroups: lanes.kind === 'count' ? lanes.amount : undefined, groups: lanes.kind === 'own' ? own : undefined,
       ...conditions(lanes), successAction: { action: lanes.after, expression: '' }, errorAction: { action: 'PAUSE', expression: '' } };
   }

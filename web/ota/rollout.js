@@ -26,6 +26,8 @@ const VERBS = [
   ['Stop', 'stop', STOPPABLE, ['HANDLE_ROLLOUT'], 'Open actions are cancelled, and it can’t be resumed.', ''],
 ];
 
+const during = (w) => w ? `at ${w.schedule} for ${w.duration} (${w.timezone})` : '';
+
 export class RolloutPage {
   view = 'rollouts';
 
@@ -93,7 +95,8 @@ export class RolloutPage {
     const set = r._links.distributionset?.name?.replace(/:(?=[^:]*$)/, ' ') || r.distributionSetId;
     return facts([['Set', may('READ_DISTRIBUTION_SET') ? h('a', { href: `#/sets/${r.distributionSetId}` }, set) : set],
       ['Targets', h('code', {}, r.targetFilterQuery)], ['Description', r.description], ['Type', r.type === 'timeforced' ? `time-forced from ${stamp(r.forcetime)}` : r.type],
-      ['Starts', r.startAt ? stamp(r.startAt) : ''], ['Weight', r.weight], ['Dynamic', r.dynamic ? 'takes in targets that match later' : ''],
+      ['Starts', r.startAt ? stamp(r.startAt) : ''], ['Groups start', during(r.startWindow)], ['Devices install', during(r.maintenanceWindow)],
+      ['Silence ends an action', r.actionTimeout ? `after ${r.actionTimeout}` : ''], ['Weight', r.weight], ['Dynamic', r.dynamic ? 'takes in targets that match later' : ''],
       ['Decision', r.approveDecidedBy ? `${r.approveDecidedBy}${r.approvalRemark ? `: ${r.approvalRemark}` : ''}` : ''],
       ['Created', `${stamp(r.createdAt)} by ${r.createdBy}`]]);
   }

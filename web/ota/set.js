@@ -35,7 +35,8 @@ export class SetPane {
   async load() {
     const count = (list) => may('READ_TARGET') ? get(`${this.path}/${list}`, { limit: 1 }).then((page) => page.total) : undefined;
     const [set, statistics, assigned, installed, tags] = await Promise.all([get(this.path), get(`${this.path}/statistics`), count('assignedTargets'),
-      count('installedTargets'), this.tagsOf()]);
+      count('installedTargets'), this.knownTags ?? this.tagsOf()]);
+    this.knownTags = tags;
     this.set = set;
     setText(this.heading, `${set.name} ${set.version}`);
     this.about.show(set);
@@ -49,7 +50,7 @@ export class SetPane {
     this.drawButtons(set);
   }
 
-  // The interface names a tag's sets, not a set's tags.
+  // The interface names a tag's sets, not a set's tags: that many requests are not made every moment.
   async tagsOf() {
     const tags = await getAll('distributionsettags');
     const has = await Promise.all(tags.map((t) => get(`distributionsettags/${t.id}/assigned`, { q: `id==${this.id}`, limit: 1 })));
@@ -84,6 +85,7 @@ export class SetPane {
     if (!list.length) return h('p', { class: 'note' }, 'None.');
     return h('ul', { class: 'tags' }, list.map((t) => h('li', { class: 'tag' }, t.name, may('UPDATE_DISTRIBUTION_SET') ? action('×', async () => {
       await remove(`distributionsettags/${t.id}/assigned/${this.id}`);
+      this.knownTags = null;
       await this.load();
     }, { kind: 'quiet', title: `Take off the tag ${t.name}` }) : null)));
   }
@@ -96,6 +98,7 @@ export class SetPane {
     onSubmit: async (v) => {
       const id = v.tag === 'new' ? (await post('distributionsettags', [{ name: v.name }]))[0].id : v.tag;
       await post(`distributionsettags/${part(id)}/assigned`, [Number(this.id)]);
+      this.knownTags = null;
     } });
     await this.load();
   }

@@ -30,6 +30,14 @@ const KNOWN = [
     'implicit.lock.enabled': ['Assigned sets are locked', 'bool', ''],
     'default.ds.type': ['Type of a new set', 'type', ''],
   }],
+  ['More than hawkBit', {
+    'driveline.action.timeout': ['A silent device’s action fails after', 'text', '36:00:00; empty: never.', DURATION],
+    'driveline.action.timeout.total': ['Any open action fails after', 'text', 'From its assignment on; empty: never.', DURATION],
+    'driveline.action.proof': ['Success counts after a poll this long after the report', 'text', 'Longer than a restart takes; empty: at once.', DURATION],
+    'driveline.action.proof.within': ['… and at most this long after it', 'text', 'Later, the action fails: the device never came back.', DURATION],
+    'driveline.assignment.reinstall': ['A set is installed again where it is already', 'bool', ''],
+    'driveline.downgrade.prevent': ['No steps back to an older version', 'bool', ''],
+  }],
   ['Clean-up', {
     'action.cleanup.auto.expiry': ['Delete closed actions after, ms', 'int', '−1: never.', { min: -1 }],
     'action.cleanup.auto.status': ['Of these states', 'text', 'CANCELED,ERROR'],
@@ -48,6 +56,7 @@ export class SettingsPage {
   async show(main) {
     this.types = may('READ_DISTRIBUTION_SET') ? await getAll('distributionsettypes') : [];
     this.values = await get('system/configs');
+    await this.addOurs();
     const listed = new Set(KNOWN.flatMap(([, keys]) => Object.keys(keys)));
     const other = Object.keys(this.values).filter((key) => !listed.has(key)).sort();
     const groups = [...KNOWN, ['More', Object.fromEntries(other.map((key) => [key, [key, this.kindOf(key), '']]))]];
@@ -56,6 +65,15 @@ export class SettingsPage {
   }
 
   close() {}
+
+  // Settings beyond hawkBit's are in its list only where somebody set them.
+  async addOurs() {
+    const keys = KNOWN.flatMap(([, group]) => Object.keys(group)).filter((key) => key.startsWith('driveline.') && !(key in this.values));
+    const found = await Promise.all(keys.map((key) => get(`system/configs/${part(key)}`)));
+    keys.forEach((key, i) => {
+      this.values[key] = found[i];
+    });
+  }
 
   kindOf(key) {
     const { value } = this.values[key];
