@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/random.h>
 
 struct hasher {
@@ -101,6 +102,14 @@ int hash_file(const char *path, struct hash_set *ret, uint64_t *ret_size, struct
 void hash_sha256(const void *data, size_t len, uint8_t ret[32])
 {
         EVP_Digest(data, len, ret, NULL, EVP_sha256(), NULL);
+}
+
+void hash_hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len,
+        char ret[HASH_SHA256_HEX_SIZE])
+{
+        uint8_t raw[32] = {0};
+        HMAC(EVP_sha256(), key, (int)key_len, data, len, raw, NULL);
+        hash_hex(raw, sizeof(raw), ret);
 }
 
 void hash_sha256_hex(const void *data, size_t len, char ret[HASH_SHA256_HEX_SIZE])

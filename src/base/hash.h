@@ -28,6 +28,9 @@ int hasher_end(struct hasher *h, struct hash_set *ret);
 int hash_file(const char *path, struct hash_set *ret, uint64_t *ret_size, struct err *err);
 void hash_sha256(const void *data, size_t len, uint8_t ret[32]);
 void hash_sha256_hex(const void *data, size_t len, char ret[HASH_SHA256_HEX_SIZE]);
+/* HMAC-SHA256 (RFC 2104). */
+void hash_hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len,
+        char ret[HASH_SHA256_HEX_SIZE]);
 void hash_md5_hex(const void *data, size_t len, char ret[HASH_MD5_HEX_SIZE]);
 /* `text_size` must be 2 * len + 1. */
 void hash_hex(const uint8_t *data, size_t len, char *text);

@@ -120,6 +120,14 @@
 #define LIMIT_OTA_GROUPS_PER_ROLLOUT 500
 #define LIMIT_OTA_TARGETS_PER_GROUP 20000
 #define LIMIT_OTA_TARGETS_PER_FILTER 20000 /* of an auto-assignment when it is set */
+/* Events that are kept for those who follow them, of each tenant: some 4 MB. */
+#define LIMIT_OTA_EVENTS 20000
+/* Open event streams; web-hooks of a tenant; hooks that are sent to at the same time; events in one
+ * request to a hook. */
+#define LIMIT_OTA_EVENT_STREAMS 64
+#define LIMIT_OTA_HOOKS 16
+#define LIMIT_OTA_HOOKS_AT_ONCE 16
+#define LIMIT_OTA_HOOK_BATCH 100
 /* Actions whose deadline is looked at in one round of the scheduler: some 20 ms of work. */
 #define LIMIT_OTA_DUE_PAGE 500
 /* What is done to many actions goes by pages, each one transaction: about 20 us an action, so that

@@ -44,12 +44,13 @@ int verb_why(void *context, int argc, char **argv)
                     "driveline why ID\n\n"
                     "Says what ID waits for or failed at, and which command would move it. ID is "
                     "action/N,\n"
-                    "rollout/N, run/N (of a pipeline) or the name of a thing.",
+                    "rollout/N, group/N (of a rollout), run/N (of a pipeline) or the name of a "
+                    "thing.",
                     options, args, 1, &n, &code))
                 return code;
         if (!n) {
-                fprintf(stderr,
-                        "driveline why: name an ID: action/N, rollout/N, run/N or a thing\n");
+                fprintf(stderr, "driveline why: name an ID: action/N, rollout/N, group/N, run/N or "
+                                "a thing\n");
                 return CLI_MISUSE;
         }
         struct cloud_config config;

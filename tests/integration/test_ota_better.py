@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Driveline authors
 """Where the update server does more than hawkBit: each behind a setting, each without effect until it is set."""
+import base64
+import contextlib
 import datetime
+import hashlib
+import hmac
+import http.client
+import http.server
+import json
+import threading
 
 import pytest
 
-from conftest import wait_until
-from test_ota import Server, action_of, closed
+from conftest import free_port, http_json, thing_context, upload, wait_until
+from mqtt_client import Mqtt
+from test_ota import ADMIN, Server, action_of, closed
 
 
 @pytest.fixture
@@ -336,3 +345,338 @@ def test_a_window_that_is_none_is_refused(server, cars, window):
         answer = server.expect(400, "POST", "/rest/v1/rollouts", {
             "name": "x", "distributionSetId": ds, "amountGroups": 1, "targetFilterQuery": "id==*", member: window})
         assert answer["errorCode"] == "hawkbit.server.error.maintenanceScheduleInvalid"
+
+
+# ---- why ---------------------------------------------------------------------------------------------------------
+
+
+def why(server, path, status=200, **more):
+    return server.expect(status, "GET", f"/rest/v1/{path}/why", **more)
+
+
+def test_each_part_says_what_it_waits_for_and_the_move_works(server, cars):
+    ds = server.set_with("app", "1", b"1")
+    assert why(server, "targets/car-1")["reason"] == "nothing"
+    rollout = server.rollout(name="r", distributionSetId=ds, amountGroups=3)
+    server.rollout_is(rollout, "ready")
+    answer = why(server, f"rollouts/{rollout}")
+    assert answer["reason"] == "start"
+    move = answer["moves"][0]
+    assert move["verb"] == f"driveline rollout start {rollout}"
+    server.expect(204, move["method"], move["path"])
+    server.rollout_is(rollout, "running")
+    groups = [g["id"] for g in server.expect(200, "GET", f"/rest/v1/rollouts/{rollout}/deploygroups")["content"]]
+    action = cars[0].offered()
+    assert why(server, f"rollouts/{rollout}")["reason"] == "reports"
+    assert why(server, f"rollouts/{rollout}/deploygroups/{groups[0]}")["reason"] == "reports"
+    later = why(server, f"rollouts/{rollout}/deploygroups/{groups[2]}")
+    assert (later["reason"], later["status"]) == ("previous-group", "scheduled")
+    answer = why(server, "targets/car-1")
+    assert (answer["kind"], answer["id"], answer["reason"]) == ("action", str(action), "device-poll")
+    assert why(server, f"actions/{action}") == {**answer, "details": [
+        line for line in answer["details"] if not line.startswith("target ")]}
+    scheduled = server.expect(200, "GET", "/rest/v1/targets/car-3/actions")["content"][0]["id"]
+    answer = why(server, f"actions/{scheduled}")
+    assert answer["reason"] == "group"
+    assert server.expect(200, "GET", answer["moves"][0]["path"])["kind"] == "group"
+    move = next(m for m in later["moves"] if m["path"].endswith("triggerNextGroup"))
+    server.expect(204, move["method"], move["path"])
+    cars[1].offered()
+    move = next(m for m in why(server, f"actions/{action}")["moves"] if m["what"] == "withdraw it")
+    server.expect(204, move["method"], move["path"])
+    answer = why(server, f"actions/{action}")
+    assert answer["reason"] == "cancel-answer"
+    server.expect(204, answer["moves"][0]["method"], answer["moves"][0]["path"])
+    assert why(server, f"actions/{action}")["reason"] == "nothing"
+    for unknown in ("actions/9999", "rollouts/9999", f"rollouts/9999/deploygroups/{groups[0]}", "targets/nobody"):
+        why(server, unknown, 404)
+    why(server, f"rollouts/{rollout}", 403, user="reader:r")
+    why(server, f"rollouts/{rollout}", 404, user="other:o")
+
+
+# ---- events ------------------------------------------------------------------------------------------------------
+
+
+class Stream:
+    """An open event stream, read in a thread."""
+
+    def __init__(self, server, query="", last=None, user=ADMIN):
+        self.events, self.status = [], None
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        headers = {"Authorization": "Basic " + base64.b64encode(user.encode()).decode(), "Accept": "text/event-stream"}
+        self.connection.request("GET", f"/rest/v1/events{query}", headers={
+            **headers, **({"Last-Event-ID": str(last)} if last is not None else {})})
+        self.answer = self.connection.getresponse()
+        self.status = self.answer.status
+        self.socket = self.connection.sock or self.answer.fp.raw._sock
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        if self.status == 200:
+            self.thread.start()
+
+    def read(self):
+        fields = {}
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError, AttributeError):
+            while True:
+                line = self.answer.readline().decode().rstrip("\n")
+                if line:
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                elif "data" in fields:
+                    self.events.append((int(fields.get("id", 0)), fields["event"], json.loads(fields["data"])))
+                    fields = {}
+                elif not fields:
+                    return
+                else:
+                    fields = {}
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(2)
+        self.connection.close()
+
+    def types(self):
+        return [kind for _, kind, _ in self.events]
+
+    def wait_for(self, kind, match=lambda data: True):
+        return wait_until(lambda: next((event for event in self.events if event[1] == kind and match(event[2]["data"])), None),
+                          15, f"an event {kind}; there are {self.types()}")
+
+
+@pytest.fixture
+def listen(server):
+    opened = []
+
+    def make(*args, **more):
+        opened.append(Stream(server, *args, **more))
+        return opened[-1]
+    yield make
+    for stream in opened:
+        stream.close()
+
+
+def test_no_events_are_recorded_before_the_setting_says_so(server, listen):
+    stream = listen()
+    assert stream.status == 409
+    answer = server.expect(409, "POST", "/rest/v1/webhooks", {"url": "http://127.0.0.1:1/", "secret": "x" * 16})
+    assert answer["errorCode"] == "driveline.server.error.eventsOff" and "driveline.events.enabled" in answer["message"]
+
+
+def test_the_stream_tells_what_happens_and_goes_on_where_it_was(server, listen):
+    server.gateway()
+    server.configure("driveline.events.enabled", True)
+    stream = listen()
+    assert stream.answer.getheader("Content-Type").startswith("text/event-stream")
+    cars = [Car(server, f"car-{n}") for n in (1, 2)]
+    stream.wait_for("target.registered", lambda data: data["controllerId"] == "car-2")
+    ds = server.set_with("app", "1", b"1")
+    rollout = server.rollout(name="r", distributionSetId=ds, amountGroups=1)
+    stream.wait_for("rollout.status", lambda data: data["status"] == "ready")
+    server.expect(204, "POST", f"/rest/v1/rollouts/{rollout}/start")
+    group = stream.wait_for("rollout.group", lambda data: data["status"] == "running")
+    assert (group[2]["data"]["targets"], group[2]["data"]["rollout"]) == (2, rollout)
+    for car in cars:
+        car.report(car.offered(), "success" if car.name == "car-1" else "failure")
+    done = stream.wait_for("action.finished", lambda data: data["status"] == "error")
+    assert done[2]["data"]["controllerId"] == "car-2" and done[0] == done[2]["id"]
+    assert stream.types().count("action.finished") == 2 and "action.status" not in stream.types()
+    server.expect(204, "POST", f"/rest/v1/distributionsets/{ds}/invalidate", {"actionCancelationType": "none"})
+    last = stream.wait_for("distributionset.invalidated")[0]
+    ids = [number for number, _, _ in stream.events]
+    assert ids == sorted(set(ids)) and 0 not in ids
+    again = listen(last=group[0])
+    again.wait_for("distributionset.invalidated")
+    assert [e[0] for e in again.events if e[0] <= last] == [i for i in ids if group[0] < i <= last]
+    some = listen("?types=rollout.status,distributionset&since=0")
+    some.wait_for("distributionset.invalidated")
+    assert set(some.types()) == {"rollout.status", "distributionset.invalidated"}
+
+
+def test_a_stream_shows_only_what_its_reader_may_see(server, listen):
+    server.configure("driveline.events.enabled", True)
+    server.expect(204, "PUT", "/rest/v1/system/configs/driveline.events.enabled", {"value": True}, user="other:o")
+    reader, other = listen(user="reader:r"), listen(user="other:o")
+    ds = server.set_with("app", "1", b"1")
+    server.expect(204, "POST", f"/rest/v1/distributionsets/{ds}/invalidate", {"actionCancelationType": "none"})
+    server.expect(201, "POST", "/rest/v1/targets", [{"controllerId": "seen"}])
+    server.expect(201, "POST", "/rest/v1/targets", [{"controllerId": "theirs"}], user="other:o")
+    reader.wait_for("target.registered")
+    other.wait_for("target.registered")
+    assert reader.types() == ["target.registered"] and reader.events[0][2]["data"]["controllerId"] == "seen"
+    assert other.types() == ["target.registered"] and other.events[0][2]["data"]["controllerId"] == "theirs"
+
+
+class Receiver:
+    """What a web-hook points to. `status` is what it answers; an answer of 0 cuts the connection."""
+
+    def __init__(self):
+        self.requests, self.status = [], 200
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                owner.requests.append((self.path, dict(self.headers), body, owner.status))
+                if not owner.status:
+                    self.connection.close()
+                    return
+                self.send_response(owner.status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?from=driveline"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def events(self, answered=200):
+        return [event for _, _, body, status in list(self.requests) if status == answered
+                for event in json.loads(body)["events"]]
+
+
+@pytest.fixture
+def receiver():
+    made = Receiver()
+    yield made
+    made.close()
+
+
+SECRET = "a secret of enough length"
+
+
+def given_hook(server, url, *types):
+    server.configure("driveline.events.enabled", True)
+    return server.expect(201, "POST", "/rest/v1/webhooks", {"url": url, "secret": SECRET, "types": list(types)})["id"]
+
+
+def hook(server, number):
+    return server.expect(200, "GET", f"/rest/v1/webhooks/{number}")
+
+
+def test_a_hook_gets_signed_events_of_its_types(server, receiver):
+    number = given_hook(server, receiver.url, "target")
+    server.set_with("app", "1", b"1")
+    for name in ("a", "b"):
+        server.expect(201, "POST", "/rest/v1/targets", [{"controllerId": name}])
+    server.expect(204, "POST", f"/rest/v1/webhooks/{number}/test")
+    wait_until(lambda: len(receiver.events()) == 3, 15, "three events")
+    assert [event["type"] for event in receiver.events()] == ["target.registered"] * 2 + ["webhook.test"]
+    path, headers, body, _ = receiver.requests[0]
+    assert path == "/hook?from=driveline" and headers["Content-Type"].startswith("application/json")
+    assert headers["X-Driveline-Signature"] == "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    shown = wait_until(lambda: (lambda h: h if h["delivered"] == 3 else None)(hook(server, number)), 5, "the count")
+    assert SECRET not in json.dumps(shown) and shown["enabled"] and shown["failures"] == 0
+    assert server.expect(200, "GET", "/rest/v1/webhooks")["total"] == 1
+    server.expect(404, "GET", f"/rest/v1/webhooks/{number}", user="other:o")
+    server.expect(403, "GET", f"/rest/v1/webhooks/{number}", user="reader:r")
+    server.expect(204, "DELETE", f"/rest/v1/webhooks/{number}")
+    server.expect(404, "GET", f"/rest/v1/webhooks/{number}")
+
+
+@pytest.mark.parametrize("broken", [500, 302, 0])
+def test_what_a_hook_refuses_is_sent_again(server, receiver, broken):
+    receiver.status = broken
+    number = given_hook(server, receiver.url)
+    server.expect(201, "POST", "/rest/v1/targets", [{"controllerId": "a"}])
+    failing = wait_until(lambda: (lambda h: h if h["failures"] >= 2 else None)(hook(server, number)), 20, "two failures")
+    assert failing["enabled"] and failing["reason"]
+    assert not broken or str(broken) in failing["reason"]
+    receiver.status = 200
+    wait_until(lambda: receiver.events(), 20, "the delivery")
+    assert [event["data"]["controllerId"] for event in receiver.events()] == ["a"]
+    assert {path for path, _, _, _ in receiver.requests} == {"/hook?from=driveline"}  # no redirect was followed
+    wait_until(lambda: "reason" not in hook(server, number), 5, "the recovery")
+
+
+def test_nothing_for_a_hook_is_lost_over_a_kill(server, receiver):
+    receiver.status = 503
+    given_hook(server, receiver.url)
+    for name in ("a", "b"):
+        server.expect(201, "POST", "/rest/v1/targets", [{"controllerId": name}])
+    wait_until(lambda: receiver.requests, 15, "the first attempt")
+    server.program.kill()
+    receiver.status = 200
+    server.start()
+    wait_until(lambda: len(receiver.events()) >= 2, 60, "the delivery after the restart")
+    assert [event["data"]["controllerId"] for event in receiver.events()] == ["a", "b"]
+
+
+def test_a_hook_that_fails_for_too_long_is_disabled_and_may_be_enabled_again(server, receiver):
+    server.configure("driveline.webhook.giveup", "1")
+    number = given_hook(server, f"http://127.0.0.1:{free_port()}/")
+    server.expect(201, "POST", "/rest/v1/targets", [{"controllerId": "a"}])
+    shown = wait_until(lambda: (lambda h: None if h["enabled"] else h)(hook(server, number)), 30, "the end")
+    assert "disabled" in shown["reason"] and shown["failures"] >= 2
+    server.expect(204, "POST", f"/rest/v1/webhooks/{number}/enable")
+    assert hook(server, number)["enabled"]
+
+
+@pytest.mark.parametrize("body", [
+    {"url": "ftp://host/", "secret": SECRET}, {"url": "http://", "secret": SECRET}, {"url": "http://u:p@host/", "secret": SECRET},
+    {"url": "http://host/\r\nX: y", "secret": SECRET}, {"url": "http://host/", "secret": "short"},
+    {"url": "http://host/", "secret": SECRET, "types": ["a b"]}, {"secret": SECRET}])
+def test_a_hook_that_is_none_is_refused(server, body):
+    server.configure("driveline.events.enabled", True)
+    server.expect(400, "POST", "/rest/v1/webhooks", body)
+
+
+# ---- hints: poll now ---------------------------------------------------------------------------------------------
+
+
+def test_whatever_waits_for_a_car_is_hinted_at_once(shared_cloud, tmp_path):
+    cloud, name = shared_cloud, "hinted"
+    files = cloud.create_thing(name)
+    context = thing_context(files, name)
+    package = tmp_path / "app.zip"
+    package.write_bytes(b"whatever")
+    sets = [upload(cloud, "hint-app", version, package) for version in ("1", "2", "3")]
+
+    def expect(status, *call):
+        got, answer = cloud.api(*call)
+        assert got == status, (call, got, answer)
+        return answer
+
+    def device(method, path="", body=None):
+        return http_json(method, f"https://127.0.0.1:{cloud.https_port}/DEFAULT/controller/v1/{name}{path}", body,
+                         context=context)[1]
+    device("GET")
+    device("PUT", "/configData", {"data": {"a": "b"}})
+    with Mqtt(cloud.mqtt_port, context, name) as mqtt:
+        mqtt.subscribe(f"device/{name}/poll")
+        mqtt.socket.settimeout(30)
+
+        def hinted(what):
+            topic = mqtt.receive()[0]
+            assert topic == f"device/{name}/poll", what
+
+        def assign(ds, kind="forced"):
+            made = expect(200, "POST", f"/rest/v1/targets/{name}/assignedDS", {"id": ds, "type": kind})
+            return made["assignedActions"][0]["id"]
+        action = assign(sets[0], "soft")
+        hinted("assignment")
+        expect(200, "PUT", f"/rest/v1/targets/{name}/actions/{action}", {"forceType": "forced"})
+        hinted("forced")
+        expect(204, "DELETE", f"/rest/v1/targets/{name}/actions/{action}")
+        hinted("cancel")
+        device("POST", f"/cancelAction/{action}/feedback", closed("success"))
+        expect(200, "PUT", f"/rest/v1/targets/{name}", {"requestAttributes": True})
+        hinted("requestAttributes")
+        expect(204, "PUT", "/rest/v1/system/configs/user.confirmation.flow.enabled", {"value": True})
+        action = assign(sets[1])
+        hinted("assignment that waits for a confirmation")
+        expect(204, "PUT", f"/rest/v1/targets/{name}/actions/{action}/confirmation", {"confirmation": "confirmed"})
+        hinted("confirmation")
+        device("POST", f"/deploymentBase/{action}/feedback", closed("success"))
+        expect(204, "PUT", "/rest/v1/system/configs/user.confirmation.flow.enabled", {"value": False})
+        made = expect(201, "POST", "/rest/v1/rollouts", {"name": "hints", "distributionSetId": sets[2],
+                                                         "targetFilterQuery": f"id=={name}"})
+        wait_until(lambda: cloud.api("GET", f"/rest/v1/rollouts/{made['id']}")[1]["status"] == "ready", 15, "ready")
+        expect(204, "POST", f"/rest/v1/rollouts/{made['id']}/start")
+        hinted("group start")
+        expect(204, "POST", f"/rest/v1/rollouts/{made['id']}/stop")
+        hinted("stopped rollout")

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "cloud/ota/cron.h"
+#include "cloud/ota/events.h"
 
 #include <string.h>
 
@@ -149,6 +150,8 @@ int64_t action_count_log(struct tx *tx, int64_t action)
 
 void action_set_status(struct tx *tx, struct action *a, enum action_status status, bool is_active)
 {
+        /* a group that starts is one event, not one for each of its actions */
+        bool is_news = a->status != status && (a->status != ACTION_SCHEDULED || !is_active);
         a->status = status;
         a->is_active = is_active;
         a->modified_at = tx->now;
@@ -160,6 +163,8 @@ void action_set_status(struct tx *tx, struct action *a, enum action_status statu
                 " due_at=CASE WHEN ?2=1 THEN due_at ELSE NULL END WHERE id=?6",
                 SQL_I(status), SQL_I(is_active), SQL_T(tx_author(tx)), SQL_I(tx->now),
                 SQL_OPT(a->proving_since), SQL_I(a->id));
+        if (is_news)
+                event_action(tx, is_active ? "action.status" : "action.finished", a);
 }
 
 void action_set_code(struct tx *tx, struct action *a, int64_t code)

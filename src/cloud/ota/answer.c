@@ -45,6 +45,8 @@ static int serialize(const json_t *value, enum media media, struct buf *b)
 static enum media error_media(const char *accept)
 {
         enum media m = media_choose(accept, MEDIA_HAL | MEDIA_JSON | MEDIA_CBOR);
+        if (!m && accept && strcasestr(accept, "text/event-stream"))
+                return MEDIA_JSON; /* an EventSource asks for nothing else, and a person reads it */
         return m == MEDIA_HAL && !(accept && strcasestr(accept, "hal+json")) ? MEDIA_JSON : m;
 }
 

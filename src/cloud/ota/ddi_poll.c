@@ -5,6 +5,7 @@
 #include "cloud/ota/ddi.h"
 #include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/events.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/poll_cache.h"
 #include "cloud/ota/polling.h"
@@ -285,6 +286,7 @@ int ddi_config_data(struct request *q)
                 return tx_problem(&q->tx, PROBLEM_QUOTA, "Too many attributes");
         if (!is_removal)
                 sql_run(&q->tx, "UPDATE target SET request_attributes=0 WHERE id=?", SQL_I(t.id));
+        event_target(&q->tx, "target.updated", t.controller_id, "attributes");
         return reply_none(q, 200);
 }
 

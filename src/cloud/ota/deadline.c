@@ -12,8 +12,9 @@
 
 #include <string.h>
 
-/* A device that is to come back is looked for this often between its first and its last moment. */
-#define PROOF_LOOKS 100
+/* A device that is to come back mostly does so soon: the longer it takes, the rarer the looks. An
+ * hour is 80 of them. */
+#define PROOF_LOOKS 10
 #define PROOF_MIN_LOOK_MS 1000
 
 static const char *duration_text(struct tx *tx, int64_t ms)
@@ -97,6 +98,13 @@ void deadline_setting_changed(struct tx *tx, const char *key)
 
 /* ── proof ── */
 
+int64_t proof_within(struct tx *tx)
+{
+        int64_t least = 2 * settings_duration(tx, SETTING_PROOF);
+        int64_t within = settings_duration(tx, SETTING_PROOF_WITHIN);
+        return within > least ? within : least;
+}
+
 bool proof_is_due(struct tx *tx, const struct action *a)
 {
         return a->type != ACTION_DOWNLOAD_ONLY && settings_duration(tx, SETTING_PROOF) > 0;
@@ -108,7 +116,7 @@ const char *proof_text(struct tx *tx)
                 "Update Server: the target reported success. It is proved when the target polls "
                 "again, at the earliest after %s and within %s.",
                 duration_text(tx, settings_duration(tx, SETTING_PROOF)),
-                duration_text(tx, settings_duration(tx, SETTING_PROOF_WITHIN)));
+                duration_text(tx, proof_within(tx)));
 }
 
 void proof_begin(struct tx *tx, struct action *a)
@@ -162,7 +170,7 @@ void proof_by_installed(struct tx *tx, int64_t target, int64_t ds)
 static void look_for_proof(struct tx *tx, struct action *a)
 {
         int64_t earliest = a->proving_since + settings_duration(tx, SETTING_PROOF);
-        int64_t latest = a->proving_since + settings_duration(tx, SETTING_PROOF_WITHIN);
+        int64_t latest = a->proving_since + proof_within(tx);
         int64_t polled =
                 sql_int(tx, 0, "SELECT last_query_at FROM target WHERE id=?", SQL_I(a->target));
         if (polled >= earliest) {
@@ -178,7 +186,7 @@ static void look_for_proof(struct tx *tx, struct action *a)
                         "Update Server: the target reported success and never came back.");
                 return;
         }
-        int64_t step = (latest - earliest) / PROOF_LOOKS;
+        int64_t step = (tx->now - earliest) / PROOF_LOOKS;
         int64_t next = tx->now + (step > PROOF_MIN_LOOK_MS ? step : PROOF_MIN_LOOK_MS);
         next = next < earliest ? earliest : next > latest && latest > tx->now ? latest : next;
         sql_run(tx, "UPDATE action SET due_at=? WHERE id=?", SQL_I(next), SQL_I(a->id));

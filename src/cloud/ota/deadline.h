@@ -33,6 +33,8 @@ void deadline_arm_group(struct tx *tx, int64_t rollout, int64_t group);
 void deadline_setting_changed(struct tx *tx, const char *key);
 
 /* ── proof ── */
+/* How long a device has; at least twice the shortest time, whatever the setting says. */
+int64_t proof_within(struct tx *tx);
 /* Is a report of success on this action to be proved? */
 bool proof_is_due(struct tx *tx, const struct action *a);
 /* What the history says of it. */

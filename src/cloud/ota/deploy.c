@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "cloud/ota/deadline.h"
+#include "cloud/ota/events.h"
 #include "cloud/ota/settings.h"
 
 /* ── superseding ── */
@@ -198,6 +199,7 @@ int64_t deploy_online(
         deploy_supersede(tx, t->id, 0);
         a.id = action_insert(tx, &a);
         action_log(tx, a.id, row, tx->now, ACTION_NO_CODE, &m);
+        event_action(tx, "action.created", &a);
         deadline_arm(tx, &a);
         make_pending(tx, t, s->id);
         return a.id;
@@ -213,7 +215,8 @@ int64_t deploy_offline(struct tx *tx, const struct dset *s, const struct target 
                 .type = ACTION_FORCED,
                 .weight = ACTION_DEFAULT_WEIGHT};
         struct messages m = {0};
-        int64_t id = action_insert(tx, &a);
+        int64_t id = a.id = action_insert(tx, &a);
+        event_action(tx, "action.created", &a);
         messages_add(
                 tx, &m, arena_printf(tx->arena, "Assignment initiated by user '%s'", tx->user));
         messages_add(tx, &m, "Update Server: Action reported as offline deployment");

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/events.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/rollout.h"
 #include "cloud/ota/server.h"
@@ -491,6 +492,42 @@ static void poll_intervals_are_read_and_overridden(void **state)
         }
 }
 
+/* ── events ── */
+
+static void old_events_go_and_hooks_count_what_they_lost(void **state)
+{
+        struct fixture *f = *state;
+        settings_put(&f->tx, SETTING_EVENTS, "true");
+        sql_run(&f->tx,
+                "INSERT INTO event(tenant, at, type, data) WITH RECURSIVE n(i) AS (SELECT 1 UNION "
+                "ALL SELECT i+1 FROM n WHERE i<?) SELECT ?, 0, 'target.updated', '{}' FROM n",
+                SQL_I(LIMIT_OTA_EVENTS + 5), SQL_I(f->tx.tenant));
+        sql_run(&f->tx,
+                "INSERT INTO web_hook(tenant, url, secret, types, enabled, last_event, failures, "
+                "next_at, delivered, lost, created_by, created_at, modified_by, modified_at)"
+                " VALUES(?, '', '', '', 1, 2, 0, 0, 0, 0, '', 0, '', 0)",
+                SQL_I(f->tx.tenant));
+        events_trim(&f->tx);
+        assert_int_equal(sql_int(&f->tx, 0, "SELECT count(*) FROM event"), LIMIT_OTA_EVENTS);
+        assert_int_equal(sql_int(&f->tx, 0, "SELECT min(id) FROM event"), 6);
+        assert_int_equal(sql_int(&f->tx, 0, "SELECT lost FROM web_hook"), 3);
+        assert_int_equal(sql_int(&f->tx, 0, "SELECT last FROM event_trimmed"), 5);
+}
+
+static void types_of_events_are_chosen_by_their_beginning(void **state)
+{
+        static const struct {
+                const char *list, *type;
+                bool fits;
+        } cases[] = {{NULL, "a.b", true}, {"", "a.b", true}, {"*", "a.b", true}, {"a", "a.b", true},
+                {"a.b", "a.b", true}, {"x, a", "a.b", true}, {"x", "a.b", false},
+                {"a.", "a.b", false}, {"ac", "a.b", false}, {"a.b.c", "a.b", false},
+                {",,", "a.b", true}};
+        (void)state;
+        for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+                assert_int_equal(event_fits(cases[i].list, cases[i].type), cases[i].fits);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -512,6 +549,8 @@ int main(void)
                 TEST(a_rollout_without_actions_is_deleted_for_good),
                 TEST(a_large_rollout_goes_page_by_page),
                 TEST(poll_intervals_are_read_and_overridden),
+                TEST(old_events_go_and_hooks_count_what_they_lost),
+                TEST(types_of_events_are_chosen_by_their_beginning),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

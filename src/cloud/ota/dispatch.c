@@ -509,7 +509,8 @@ void dispatch(void *arg, struct http_exchange *x)
                 tx_rollback(&q.tx);
         else
                 ota_tell(q.ota, &q.tx);
-        answer(&q);
+        if (!q.is_answered)
+                answer(&q);
         if (seen_is_full(q.ota->seen))
                 seen_flush(q.ota->seen, q.ota);
         json_decref(q.body);

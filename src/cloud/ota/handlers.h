@@ -167,6 +167,22 @@ extern const struct shape shape_assign_to_target[], shape_assign_targets[];
 int target_assign(struct request *q);
 int set_assign(struct request *q);
 
+/* hooks.c: events */
+extern const struct shape shape_hook[];
+int events_stream(struct request *q);
+int hooks_list(struct request *q);
+int hook_create(struct request *q);
+int hook_show(struct request *q);
+int hook_remove(struct request *q);
+int hook_test(struct request *q);
+int hook_enable(struct request *q);
+
+/* whys.c */
+int action_why(struct request *q);
+int rollout_why(struct request *q);
+int rollout_group_why(struct request *q);
+int target_why(struct request *q);
+
 /* actions.c */
 extern const struct shape shape_force_type[], shape_confirmation[], shape_action_ids[],
         shape_proof[];

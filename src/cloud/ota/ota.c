@@ -13,6 +13,7 @@
 #include "cloud/broker/broker.h"
 #include "cloud/ota/auth.h"
 #include "cloud/ota/due.h"
+#include "cloud/ota/event_hub.h"
 #include "cloud/ota/poll_cache.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/request.h"
@@ -98,6 +99,7 @@ static void service_fini(struct service *s)
         struct ota *o = &s->ota;
         if (o->seen && o->database)
                 seen_flush(o->seen, o);
+        event_hub_free(o->hub);
         http_server_free(o->http);
         free_event(s->terminate);
         free_event(s->interrupt);
@@ -137,6 +139,8 @@ static int service_open(
         int r = fs_mkdir_p(artifacts_dir, 0700, err);
         if (r == 0)
                 r = database_open(db_path, &o->database, err);
+        if (r == 0)
+                r = event_hub_new(o, &o->hub, err);
         if (r < 0)
                 return r;
         struct http_server_options options = {

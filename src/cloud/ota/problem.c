@@ -88,6 +88,7 @@ static const struct {
         [PROBLEM_TARGET_TYPE_KEY_OR_NAME] = {400, CODE "target.type.keyOrNameRequired",
                 REPO "TargetTypeKeyOrNameRequiredException"},
         [PROBLEM_LOCKED] = {423, CODE "locked", REPO "LockedException"},
+        [PROBLEM_EVENTS_OFF] = {409, "driveline.server.error.eventsOff", NULL},
         [PROBLEM_DOWNGRADE] = {409, "driveline.server.error.downgrade", NULL},
         [PROBLEM_STORAGE_FAILED] = {507, CODE "repo.genericError", REPO "GenericSpServerException"},
         [PROBLEM_INTEGRITY] = {400, NULL,

@@ -53,6 +53,7 @@ enum problem_code {
         PROBLEM_TARGET_TYPE_INCOMPATIBLE,
         PROBLEM_TARGET_TYPE_KEY_OR_NAME,
         PROBLEM_LOCKED,
+        PROBLEM_EVENTS_OFF,     /* ours: nothing is recorded */
         PROBLEM_DOWNGRADE,      /* ours: the set is older than what the target has */
         PROBLEM_STORAGE_FAILED, /* ours: the disk is full or broken */
         /* without an errorCode */

@@ -44,6 +44,7 @@ struct request {
         bool is_full;     /* representation=full */
         enum media media; /* of the answer */
         /* the answer */
+        bool is_answered; /* the handler did it: a stream */
         int status;
         json_t *reply;
         const char *text, *text_type;

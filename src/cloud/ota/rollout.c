@@ -7,6 +7,7 @@
 #include "cloud/ota/bulk.h"
 #include "cloud/ota/deadline.h"
 #include "cloud/ota/downgrade.h"
+#include "cloud/ota/events.h"
 #include "cloud/ota/rollout_rule.h"
 
 #include <stdlib.h>
@@ -101,6 +102,7 @@ void rollout_set_status(struct tx *tx, struct rollout *r, enum rollout_status st
         sql_run(tx, "UPDATE rollout SET status=?, modified_by=?, modified_at=? WHERE id=?",
                 SQL_I(status), SQL_T(tx->user), SQL_I(tx->now), SQL_I(r->id));
         tx_due(tx, DUE_ROLLOUT, r->id, 0);
+        event_rollout(tx, r);
         log_info(
                 "rollout %lld '%s' is %s", (long long)r->id, r->name, rollout_status_words[status]);
 }
@@ -109,6 +111,7 @@ void group_set_status(struct tx *tx, int64_t group, enum group_status status)
 {
         sql_run(tx, "UPDATE rollout_group SET status=?, modified_by=?, modified_at=? WHERE id=?",
                 SQL_I(status), SQL_T(tx->user), SQL_I(tx->now), SQL_I(group));
+        event_group(tx, group, status);
 }
 
 bool group_find(struct tx *tx, const struct rollout *r, enum group_status status, int64_t after,

@@ -283,7 +283,25 @@ const struct route mgmt_routes[] = {
                 NULL, NULL},
         {"GET", "actions/{n}", READ(TARGET), action_show, NULL, 0, NULL, NULL, NULL},
         {"DELETE", "actions/{n}", DELETE(TARGET), action_remove, NULL, NONE, NULL, NULL, NULL},
+        {"GET", "actions/{n}/why", READ(TARGET), action_why, NULL, 0, NULL, NULL, NULL},
+        {"GET", "targets/{s}/why", READ(TARGET), target_why, NULL, 0, NULL, NULL, NULL},
+        {"GET", "rollouts/{n}/why", READ(ROLLOUT), rollout_why, NULL, 0, NULL, NULL, NULL},
+        {"GET", "rollouts/{n}/deploygroups/{n}/why", READ(ROLLOUT), rollout_group_why, NULL, 0,
+                NULL, NULL, NULL},
         {"POST", "actions/{n}/proof", UPDATE(TARGET), action_prove, shape_proof, NONE, NULL, NULL,
+                NULL},
+
+        /* events */
+        {"GET", "events", READ(TARGET) | READ(ROLLOUT) | READ(SET), events_stream, NULL,
+                ROUTE_ANY_PERMISSION | ROUTE_BYTES | ROUTE_NO_ETAG, NULL, NULL, NULL},
+        {"GET", "webhooks", READ(CONFIGURATION), hooks_list, NULL, 0, NULL, NULL, NULL},
+        {"POST", "webhooks", UPDATE(CONFIGURATION), hook_create, shape_hook, 0, NULL, NULL, NULL},
+        {"GET", "webhooks/{n}", READ(CONFIGURATION), hook_show, NULL, 0, NULL, NULL, NULL},
+        {"DELETE", "webhooks/{n}", UPDATE(CONFIGURATION), hook_remove, NULL, NONE, NULL, NULL,
+                NULL},
+        {"POST", "webhooks/{n}/test", UPDATE(CONFIGURATION), hook_test, NULL, NONE, NULL, NULL,
+                NULL},
+        {"POST", "webhooks/{n}/enable", UPDATE(CONFIGURATION), hook_enable, NULL, NONE, NULL, NULL,
                 NULL},
 
         /* rollouts */

@@ -152,6 +152,17 @@ static const char scale[] = "CREATE INDEX target_by_id ON target(tenant, id);"
                             "CREATE INDEX target_by_name ON target(tenant, name);"
                             "CREATE INDEX target_by_status ON target(tenant, status, id);"
                             "CREATE INDEX action_by_id ON action(tenant, id);";
+/* What happened, and who wants to be told (events.h, event_hub.h). */
+static const char events[] =
+        "CREATE TABLE event(" ID ", " TENANT ", at INTEGER NOT NULL, type TEXT NOT NULL,"
+        " hook INTEGER, data TEXT NOT NULL);"
+        "CREATE INDEX event_by_tenant ON event(tenant, id);"
+        "CREATE TABLE event_trimmed(tenant INTEGER PRIMARY KEY REFERENCES tenant(id),"
+        " last INTEGER NOT NULL);"
+        "CREATE TABLE web_hook(" ID ", " TENANT ", url TEXT NOT NULL, secret TEXT NOT NULL,"
+        " types TEXT NOT NULL, enabled INTEGER NOT NULL, reason TEXT, last_event INTEGER NOT NULL,"
+        " failures INTEGER NOT NULL, failing_since INTEGER, next_at INTEGER NOT NULL,"
+        " delivered INTEGER NOT NULL, lost INTEGER NOT NULL, " AUDIT ");";
 
-const char *const ota_migrations[] = {first, better, scale};
+const char *const ota_migrations[] = {first, better, scale, events};
 const int ota_n_migrations = sizeof(ota_migrations) / sizeof(ota_migrations[0]);

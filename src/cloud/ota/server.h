@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 struct due;        /* what has a pass to come (due.h) */
+struct event_hub;  /* event streams and web-hooks (event_hub.h) */
 struct poll_cache; /* answers to idle polls (poll_cache.h) */
 struct seen;       /* polls whose time is still to be written (seen.h) */
 
@@ -29,6 +30,7 @@ struct ota {
                                    */
         struct seen *seen;
         struct due *due;
+        struct event_hub *hub; /* NULL where nobody is served */
         struct poll_cache *polls;
         /* Is a certificate that our CA signed still active? NULL: each is. */
         bool (*is_certificate_active)(void *arg, const char *name, const char *serial);
@@ -43,7 +45,7 @@ void ota_tx(struct ota *o, struct tx *tx, struct arena *arena, struct problem *p
         int64_t tenant, const char *user);
 /* Id of the tenant, made with its types on first use if `create`; 0: unknown. */
 int64_t tenant_find(struct tx *tx, const char *name, bool create, const char **ret_name);
-/* After a commit: tells the devices that wait. */
+/* After a commit: tells the devices that wait, and who follows events. */
 void ota_tell(struct ota *o, struct tx *tx);
 
 void dispatch(void *arg, struct http_exchange *x); /* handles one HTTP request */

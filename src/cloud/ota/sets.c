@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "base/limits.h"
 #include "cloud/ota/action.h"
+#include "cloud/ota/events.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/module.h"
 #include "cloud/ota/rollout.h"
@@ -501,6 +502,7 @@ int set_invalidate_request(struct request *q)
                 return tx_problem(
                         &q->tx, PROBLEM_INCOMPLETE, "Set %lld is incomplete", (long long)s.id);
         set_invalidate(&q->tx, &s);
+        event_set(&q->tx, "distributionset.invalidated", &s);
         if (strcmp(how, "none") != 0) {
                 bool is_forced = strcmp(how, "force") == 0;
                 rollout_withdraw_set(&q->tx, s.id, is_forced);

@@ -35,6 +35,8 @@ const struct setting settings_table[] = {
         {SETTING_PROOF_WITHIN, SETTING_DURATION, "01:00:00"},
         {SETTING_REINSTALL, SETTING_BOOL, "false"},
         {SETTING_NO_DOWNGRADE, SETTING_BOOL, "false"},
+        {SETTING_EVENTS, SETTING_BOOL, "false"},
+        {SETTING_HOOK_GIVE_UP, SETTING_DURATION, "24:00:00"},
         {0},
 };
 

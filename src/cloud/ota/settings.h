@@ -50,6 +50,8 @@ struct setting {
 #define SETTING_PROOF_WITHIN "driveline.action.proof.within"
 #define SETTING_REINSTALL "driveline.assignment.reinstall"
 #define SETTING_NO_DOWNGRADE "driveline.downgrade.prevent"
+#define SETTING_EVENTS "driveline.events.enabled"
+#define SETTING_HOOK_GIVE_UP "driveline.webhook.giveup"
 
 extern const struct setting settings_table[]; /* ended by a NULL key */
 

@@ -3,6 +3,7 @@
 #include "cloud/ota/target.h"
 
 #include "base/hash.h"
+#include "cloud/ota/events.h"
 
 #include <string.h>
 
@@ -88,6 +89,7 @@ int64_t target_create(struct tx *tx, const char *controller_id, const char *name
                     SQL_I(tx->tenant), SQL_T(controller_id)))
                 return tx_problem(tx, PROBLEM_EXISTS, "Target '%s' exists already", controller_id),
                        0;
+        event_target(tx, "target.registered", controller_id, NULL);
         return sql_insert(tx,
                 "INSERT INTO target(tenant, controller_id, name, token, status, created_by, "
                 "created_at,"
@@ -116,4 +118,5 @@ void target_delete(struct tx *tx, const struct target *t)
                 " (SELECT id FROM tag WHERE tenant=? AND kind=0)",
                 SQL_I(t->id), SQL_I(tx->tenant));
         sql_run(tx, "DELETE FROM target WHERE id=?", SQL_I(t->id));
+        event_target(tx, "target.deleted", t->controller_id, NULL);
 }

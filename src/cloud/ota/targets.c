@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/events.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/settings.h"
@@ -263,6 +264,7 @@ static int change_type(struct request *q, const struct target *t, int64_t type)
         sql_run(&q->tx, "UPDATE target SET type=? WHERE id=?", SQL_OPT(type == -1 ? 0 : type),
                 SQL_I(t->id));
         target_touch(&q->tx, t->id);
+        event_target(&q->tx, "target.updated", t->controller_id, "type");
         return 0;
 }
 
@@ -293,6 +295,9 @@ int target_update(struct request *q)
                         SQL_T(name), SQL_T(description), SQL_T(address), SQL_T(token),
                         SQL_I(ask != NULL), SQL_I(t.id));
                 target_touch(&q->tx, t.id);
+                event_target(&q->tx, "target.updated", t.controller_id, "data");
+                if (ask && !t.request_attributes)
+                        tx_tell(&q->tx, t.controller_id);
         }
         return reply_json(q, 200, read_target_json(q, t.id, true));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
+#include "cloud/ota/event_hub.h"
 #include "cloud/ota/server.h"
 
 #include "base/clock.h"
@@ -29,6 +30,9 @@ void ota_tell(struct ota *o, struct tx *tx)
         for (struct tx_due *d = tx->dues; d && o->due; d = d->next)
                 due_add(o->due, d->kind, d->id, tx->tenant, d->delay_ms);
         tx->dues = NULL;
+        if (tx->has_events)
+                event_hub_wake(o->hub);
+        tx->has_events = false;
 }
 
 /* ── what a fresh tenant has ── */

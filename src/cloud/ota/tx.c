@@ -70,6 +70,7 @@ void tx_rollback(struct tx *tx)
         if (tx->is_open)
                 database_rollback(tx->database);
         tx->is_open = false;
+        tx->has_events = false;
         tx->tells = NULL;
         tx->unlinks = NULL;
         tx->dues = NULL;

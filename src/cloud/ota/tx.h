@@ -51,6 +51,7 @@ struct tx {
                                      00:05:00 */
         bool is_device;           /* a device acts: it changes rows without becoming their author */
         bool is_open;
+        bool has_events; /* rows of the table event were written: after the commit others wait */
         bool has_failed; /* a statement did, whatever problem was set before it */
         struct tx_tell *tells;
         struct tx_unlink *unlinks;
