@@ -9,11 +9,12 @@ import hmac
 import http.client
 import http.server
 import json
+import re
 import threading
 
 import pytest
 
-from conftest import free_port, http_json, thing_context, upload, wait_until
+from conftest import ROOT, free_port, http_json, thing_context, upload, wait_until
 from mqtt_client import Mqtt
 from test_ota import ADMIN, Server, action_of, closed
 
@@ -87,6 +88,14 @@ def test_our_settings_are_listed_only_where_they_are_set(server):
         server.expect(400, "PUT", "/rest/v1/system/configs/driveline.action.timeout", {"value": bad})
     server.expect(204, "DELETE", "/rest/v1/system/configs/driveline.action.timeout")
     assert listed() == []
+
+
+def test_each_of_our_settings_is_documented():
+    source = (ROOT / "src/cloud/ota/settings.h").read_text() + (ROOT / "src/cloud/ota/settings.c").read_text()
+    keys = {key for key in re.findall(r'"(driveline\.[a-z.]+)"', source) if not key.endswith(".")}
+    assert len(keys) >= 8
+    document = (ROOT / "docs/update-server.md").read_text()
+    assert [key for key in sorted(keys) if f"`{key}`" not in document] == []
 
 
 # ---- time-outs -----------------------------------------------------------------------------------------------
