@@ -19,6 +19,7 @@ import tempfile
 
 import pytest
 
+from contract import Contract
 from hawkbit import SLOW, Server, World, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -41,6 +42,7 @@ def pytest_addoption(parser):
     group.addoption("--tenant", default="DEFAULT", help="that user's tenant (default DEFAULT)")
     group.addoption("--extra-user", action="append", default=[], metavar="ROLE=NAME:PASSWORD[:TENANT]",
                     help="repeatable; roles: " + "; ".join(f"{k} ({v or 'nothing'})" for k, v in EXTRA_USERS.items()))
+    group.addoption("--contract", action="store_true", help="check every answer against the server's own /v3/api-docs (always so for ours)")
     group.addoption("--strictly", action="store_true", help="also the cases in which hawkBit is known to differ (docs/hawkbit-differences.md)")
 
 
@@ -115,6 +117,13 @@ def server(pytestconfig, own_server):
         role, _, user = text.partition("=")
         assert role in EXTRA_USERS, f"--extra-user {text}: '{role}' is none of {', '.join(EXTRA_USERS)}"
         s.extra_users[role] = (*user.split(":"), s.tenant)[:3]
+    if own_server or option("--contract"):
+        s.contract = Contract(s.raw("GET", "/v3/api-docs").json)
+
+        def keeps_to_it(answer):
+            faults = s.contract.faults(answer)
+            assert not faults, (faults, answer)
+        s.watch = keeps_to_it
     world = World(s)
     # Devices prove themselves by their target token, the way that every hawkBit has.
     world.configure("authentication.targettoken.enabled", True)

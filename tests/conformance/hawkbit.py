@@ -267,7 +267,7 @@ class World:
 
     # What refers to others goes first.
     ORDER = ("rollouts", "targetfilters", "targets", "distributionsets", "softwaremodules", "targettags", "distributionsettags",
-             "targettypes", "distributionsettypes", "softwaremoduletypes")
+             "targettypes", "distributionsettypes", "softwaremoduletypes", "webhooks")
 
     def __init__(self, server):
         self.server = server
@@ -288,6 +288,8 @@ class World:
         for kind in self.ORDER:
             for number in reversed(self.made[kind]):
                 self.call("DELETE", f"/{kind}/{escape(number)}")
+            self.made[kind].clear()
+        self.settings.clear()
 
     def configure(self, key, value):
         """A setting of the tenant, for this test only."""
