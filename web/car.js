@@ -11,6 +11,7 @@ import { Table, columnNames } from '/data.js';
 import { Strip } from '/chart.js';
 import { View, Timeline, markerText } from '/timeline.js';
 import { EffectPanel } from '/effect.js';
+import { updatesPage } from '/site.js';
 
 const WINDOWS = [[60, '1 min'], [300, '5 min'], [900, '15 min'], [3600, '1 h'], [0, 'All']];
 const DEFAULT_WINDOW = 300;
@@ -135,8 +136,13 @@ export class CarPage {
   buildServer() {
     this.server = h('div');
     this.showServer();
+    const manage = h('a', { class: 'note grow', hidden: true }, 'Manage');
+    updatesPage().then((address) => {
+      manage.href = `${address}#/targets/${encodeURIComponent(this.device)}`;
+      manage.hidden = !address;
+    });
     return h('section', { class: 'card', 'aria-labelledby': 'server-title' },
-      h('div', { class: 'card-head' }, h('h2', { id: 'server-title' }, 'Update server')), this.server);
+      h('div', { class: 'card-head' }, h('h2', { id: 'server-title' }, 'Update server'), manage), this.server);
   }
 
   showServer() {

@@ -263,6 +263,37 @@ def test_selected_targets_get_a_set_and_their_actions_tell_what_the_device_said(
     assert page.complaints() == []
 
 
+def test_an_update_waits_for_a_word_and_gets_it(page, scene):
+    scene.call("PUT", "system/configs/user.confirmation.flow.enabled", {"value": True})
+    try:
+        page.begin("/targets/car-080000")
+        page.wait_text(".side", "each update waits for a word")
+        page.press("Assign set", ".side")
+        page.type("set", "brakes 1.0")
+        page.find("dialog [name='confirmationRequired']").click()
+        page.press("Assign", "dialog")
+        page.wait_text("[aria-label='Actions']", "wait for confirmation")
+        page.press("Confirm", "[aria-label='Actions']")
+        page.type("detail", "seen by the owner")
+        page.press("Confirm", "dialog")
+        page.wait_text("[aria-label='Actions']", "running")
+        page.find(".action-line").click()
+        page.wait_text(".history", "seen by the owner")
+        page.press("Switch on")
+        page.type("initiator", "the owner")
+        page.press("Switch on", "dialog")
+        page.wait_text("[aria-label='Automatic confirmation']", "the owner")
+        assert scene.call("GET", "targets/car-080000/autoConfirm")["active"]
+        page.press("Add", "[aria-label='Metadata']")
+        page.type("key", "depot")
+        page.type("value", "<i>north</i>")
+        page.press("Save", "dialog")
+        page.wait_text("[aria-label='Metadata']", "<i>north</i>")
+        assert page.complaints() == []
+    finally:
+        scene.call("PUT", "system/configs/user.confirmation.flow.enabled", {"value": False})
+
+
 def test_an_upload_shows_progress_and_the_server_checks_its_sum(page, scene, tmp_path):
     big = tmp_path / "firmware.bin"
     big.write_bytes(os.urandom(1 << 20) * 8)
