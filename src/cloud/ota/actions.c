@@ -125,6 +125,7 @@ int actions_list(struct request *q)
 {
         return list_reply(q, &(struct listing){.columns = COLUMNS,
                                      .from = FROM,
+                                     .count_from = "action a",
                                      .where = "a.tenant=?",
                                      .args = {SQL_I(q->tx.tenant)},
                                      .n_args = 1,
@@ -217,6 +218,7 @@ int target_actions_list(struct request *q)
                 return -1;
         return list_reply(q, &(struct listing){.columns = COLUMNS,
                                      .from = FROM,
+                                     .count_from = "action a",
                                      .where = "a.target=?",
                                      .args = {SQL_I(t.id)},
                                      .n_args = 1,

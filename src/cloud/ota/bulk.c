@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/events.h"
 #include "cloud/ota/settings.h"
 
 /* What is open stands in one of these; in the last it is withdrawn already. */
@@ -97,9 +98,33 @@ static void log_second_text(struct tx *tx, const struct page *p, const char *tex
                 PAGE_ARGS(p), SQL_T(text));
 }
 
+/* One event each, where somebody wants them; a group that starts is one for all (events.h). */
+static void put_events(struct tx *tx, const struct page *p, const char *whose, const char *from,
+        enum action_status status, bool is_active)
+{
+        if (!events_are_on(tx))
+                return;
+        CLEAN_ROWS struct sql_rows r = sql_open(tx,
+                arena_printf(tx->arena,
+                        "SELECT " ACTION_COLUMNS
+                        " FROM action a WHERE a.id IN (SELECT %s.id FROM %s WHERE %s) ORDER BY "
+                        "a.id",
+                        whose, from, p->in),
+                PAGE_ARGS(p));
+        while (sql_next(&r)) {
+                struct action a;
+                action_read(&r, &a);
+                a.status = status;
+                a.is_active = is_active;
+                event_action(tx, is_active ? "action.status" : "action.finished", &a);
+        }
+}
+
 static void set_status(
         struct tx *tx, const struct page *p, enum action_status status, bool is_active)
 {
+        if (p->is_active || !is_active)
+                put_events(tx, p, "a", "action a", status, is_active);
         sql_run(tx,
                 arena_printf(tx->arena,
                         "UPDATE action SET status=?5, active=?6, modified_by=?7, modified_at=?8, "
@@ -144,6 +169,7 @@ static void skip_assigned(struct tx *tx, const struct page *p)
 static void set_others(
         struct tx *tx, const struct page *p, enum action_status status, bool is_active)
 {
+        put_events(tx, p, "o", OTHERS, status, is_active);
         sql_run(tx,
                 arena_printf(tx->arena,
                         "UPDATE action SET status=?5, active=?6, modified_by=?7, modified_at=?8, "

@@ -187,6 +187,7 @@ int filter_update(struct request *q)
                 " modified_at=?4 WHERE id=?5 AND (coalesce(?1, name)<>name OR coalesce(?2, "
                 "query)<>query)",
                 SQL_T(name), SQL_T(query), SQL_T(q->tx.user), SQL_I(q->tx.now), SQL_I(q->ids[0]));
+        tx_due(&q->tx, DUE_FILTER, q->ids[0], 0);
         return reply_json(q, 200, read_filter(q, q->ids[0]));
 }
 
@@ -222,6 +223,8 @@ static void put_auto(struct request *q, int64_t ds, int type, int64_t weight, co
                 " modified_by=?5, modified_at=?6 WHERE id=?7",
                 SQL_OPT(ds), SQL_I(type), SQL_I(weight), confirm_arg, SQL_T(q->tx.user),
                 SQL_I(q->tx.now), SQL_I(q->ids[0]));
+        if (ds)
+                tx_due(&q->tx, DUE_FILTER, q->ids[0], 0);
 }
 
 int filter_auto_set(struct request *q)

@@ -12,6 +12,7 @@
 #include "base/tls.h"
 #include "cloud/broker/broker.h"
 #include "cloud/ota/auth.h"
+#include "cloud/ota/auto_assign.h"
 #include "cloud/ota/due.h"
 #include "cloud/ota/event_hub.h"
 #include "cloud/ota/poll_cache.h"
@@ -110,6 +111,7 @@ static void service_fini(struct service *s)
         registry_free(s->registry);
         SSL_CTX_free(s->tls);
         due_free(o->due);
+        sweeps_free(o->sweeps);
         seen_free(o->seen);
         poll_cache_free(o->polls);
         database_free(o->database);
@@ -133,8 +135,9 @@ static int service_open(
         o->base = event_base_new();
         o->seen = seen_new();
         o->polls = poll_cache_new();
+        o->sweeps = sweeps_new();
         o->due = o->base ? due_new(o->base, scheduler_pass, o) : NULL;
-        if (!o->artifacts_dir || !o->base || !o->seen || !o->polls || !o->due)
+        if (!o->artifacts_dir || !o->base || !o->seen || !o->polls || !o->due || !o->sweeps)
                 return err_set(err, -ENOMEM, "out of memory");
         int r = fs_mkdir_p(artifacts_dir, 0700, err);
         if (r == 0)

@@ -84,7 +84,8 @@ void add_bool(json_t *object, const char *key, bool value);
 /* ── lists ── */
 struct listing {
         const char *columns, *from;
-        const char *where; /* with ? for `args` */
+        const char *count_from; /* what is enough for the total, where `from` joins; or NULL */
+        const char *where;      /* with ? for `args` */
         struct sql_arg args[4];
         size_t n_args;
         const char *order; /* where the request has no sort */

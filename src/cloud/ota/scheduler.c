@@ -3,33 +3,24 @@
 #include "cloud/ota/scheduler.h"
 
 #include "base/log.h"
+#include "cloud/ota/auto_assign.h"
 #include "cloud/ota/deadline.h"
-#include "cloud/ota/deploy.h"
-#include "cloud/ota/downgrade.h"
 #include "cloud/ota/rollout.h"
 #include "cloud/ota/server.h"
+#include "cloud/ota/set.h"
 #include "cloud/ota/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define AUTO_ASSIGN_PAGE 999 /* targets of one filter in one round */
-
-/* A unit of the scheduler: ids to look at, then one transaction each. */
-struct unit {
-        struct arena arena;
-        struct problem problem;
-        struct tx tx;
-};
-
-static void unit_begin(struct unit *u, struct ota *o, int64_t tenant)
+void unit_begin(struct unit *u, struct ota *o, int64_t tenant)
 {
         *u = (struct unit){0};
         ota_tx(o, &u->tx, &u->arena, &u->problem, tenant, "system");
 }
 
-static void unit_end(struct unit *u, struct ota *o, const char *what)
+void unit_end(struct unit *u, struct ota *o, const char *what)
 {
         if (u->problem.code || tx_commit(&u->tx) < 0) {
                 log_warning("%s: %s", what, u->problem.message ? u->problem.message : "failed");
@@ -98,84 +89,28 @@ static void pass_rollouts(struct ota *o)
         unit_end(&u, o, "the rollouts");
 }
 
-/* ── auto-assignment ── */
+/* ── sets that are withdrawn ── */
 
-struct auto_filter {
-        const char *name, *query, *by;
-        int64_t ds, weight;
-        enum action_type type;
-        int confirm;
-};
-
-static bool read_auto_filter(struct tx *tx, int64_t id, struct auto_filter *f)
-{
-        CLEAN_ROWS struct sql_rows r = sql_open(tx,
-                "SELECT name, query, auto_by, auto_ds, auto_weight, auto_type, auto_confirm FROM "
-                "filter WHERE"
-                " id=? AND auto_ds IS NOT NULL",
-                SQL_I(id));
-        if (!sql_next(&r))
-                return false;
-        *f = (struct auto_filter){.name = sql_col_text(&r, 0),
-                .query = sql_col_text(&r, 1),
-                .by = sql_col_text(&r, 2),
-                .ds = sql_col_int(&r, 3),
-                .weight = sql_col_int(&r, 4),
-                .type = (enum action_type)sql_col_int(&r, 5),
-                .confirm = sql_col_is_null(&r, 6) ? -1 : (int)sql_col_int(&r, 6)};
-        return true;
-}
-
-/* Those that match and never had an action with the set, of a type that takes it. */
-static struct id_list read_matches(struct tx *tx, const struct auto_filter *f)
-{
-        struct filter query;
-        struct id_list list = {0};
-        if (filter_compile(tx, fields_target.fields, f->query, &query) < 0)
-                return list;
-        struct sql_arg *args = arena_alloc(tx->arena, (query.n_args + 3) * sizeof(*args));
-        args[0] = (struct sql_arg)SQL_I(tx->tenant);
-        args[1] = (struct sql_arg)SQL_I(f->ds);
-        args[2] = (struct sql_arg)SQL_I(f->ds);
-        if (query.n_args)
-                memcpy(args + 3, query.args, query.n_args * sizeof(*args));
-        const char *sql = arena_printf(tx->arena,
-                "SELECT t.id FROM target t WHERE t.tenant=? AND NOT EXISTS(SELECT 1 FROM action a "
-                "WHERE"
-                " a.target=t.id AND a.ds=?) AND (t.type IS NULL OR EXISTS(SELECT 1 FROM "
-                "target_type_ds_type y JOIN"
-                " ds s ON s.type=y.ds_type WHERE y.target_type=t.type AND s.id=?)) AND (%s) ORDER "
-                "BY t.id LIMIT %d",
-                query.sql, AUTO_ASSIGN_PAGE);
-        list.ids = arena_alloc(tx->arena, AUTO_ASSIGN_PAGE * sizeof(*list.ids));
-        CLEAN_ROWS struct sql_rows r = sql_open_args(tx, sql, args, query.n_args + 3);
-        while (sql_next(&r))
-                list.ids[list.n++] = sql_col_int(&r, 0);
-        return list;
-}
-
-static void auto_assign(struct ota *o, int64_t id, int64_t tenant)
+static void pass_set(struct ota *o, int64_t id, int64_t tenant)
 {
         struct unit u;
-        struct auto_filter f;
-        struct dset s;
         unit_begin(&u, o, tenant);
-        if (read_auto_filter(&u.tx, id, &f) && set_find(&u.tx, f.ds, &s) && s.is_valid &&
-                !s.is_deleted) {
-                struct id_list list = read_matches(&u.tx, &f);
-                const char *why =
-                        arena_printf(&u.arena, "Auto assignment by target filter: %s", f.name);
-                u.tx.user = f.by;
-                for (size_t i = 0; i < list.n; i++) {
-                        struct deploy_order order = {
-                                .type = f.type, .weight = f.weight, .confirm = f.confirm};
-                        if (target_get(&u.tx, list.ids[i], &order.target) &&
-                                !downgrade_skip(&u.tx, &s, &order))
-                                deploy_online(&u.tx, &s, &order, why);
-                }
-        }
-        unit_end(&u, o, "an auto-assignment");
+        set_withdraw_actions(&u.tx, id);
+        unit_end(&u, o, "a set's withdrawal");
 }
+
+static void pass_sets(struct ota *o)
+{
+        struct unit u;
+        unit_begin(&u, o, 0);
+        struct id_list list =
+                read_ids(&u.tx, "SELECT id, tenant FROM ds WHERE withdrawal<>0 ORDER BY id");
+        for (size_t i = 0; i < list.n; i++)
+                pass_set(o, list.ids[i], list.tenants[i]);
+        unit_end(&u, o, "the sets");
+}
+
+/* ── auto-assignment ── */
 
 static void pass_filters(struct ota *o)
 {
@@ -184,7 +119,7 @@ static void pass_filters(struct ota *o)
         struct id_list list = read_ids(
                 &u.tx, "SELECT id, tenant FROM filter WHERE auto_ds IS NOT NULL ORDER BY id");
         for (size_t i = 0; i < list.n; i++)
-                auto_assign(o, list.ids[i], list.tenants[i]);
+                auto_assign_round(o, list.ids[i], list.tenants[i]);
         unit_end(&u, o, "the auto-assignments");
 }
 
@@ -193,13 +128,16 @@ void scheduler_pass(void *ota, enum due_kind kind, int64_t id, int64_t tenant)
         if (kind == DUE_ROLLOUT)
                 pass_rollout(ota, id, tenant);
         else if (kind == DUE_FILTER)
-                auto_assign(ota, id, tenant);
+                auto_assign_step(ota, id, tenant);
+        else if (kind == DUE_SET)
+                pass_set(ota, id, tenant);
 }
 
 void scheduler_round(struct ota *o)
 {
         deadline_round(o);
         pass_rollouts(o);
+        pass_sets(o);
         pass_filters(o);
 }
 

@@ -8,6 +8,17 @@
 #include "cloud/ota/tx.h"
 
 struct ota;
+
+/* One transaction of the scheduler, by `system` in a tenant. */
+struct unit {
+        struct arena arena;
+        struct problem problem;
+        struct tx tx;
+};
+void unit_begin(struct unit *u, struct ota *o, int64_t tenant);
+/* Commits, or logs what went wrong in `what` and undoes it. */
+void unit_end(struct unit *u, struct ota *o, const char *what);
+
 /* One pass over what is due (due.h). */
 void scheduler_pass(void *ota, enum due_kind kind, int64_t id, int64_t tenant);
 /* One round over all tenants. */

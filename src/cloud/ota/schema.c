@@ -163,6 +163,10 @@ static const char events[] =
         " types TEXT NOT NULL, enabled INTEGER NOT NULL, reason TEXT, last_event INTEGER NOT NULL,"
         " failures INTEGER NOT NULL, failing_since INTEGER, next_at INTEGER NOT NULL,"
         " delivered INTEGER NOT NULL, lost INTEGER NOT NULL, " AUDIT ");";
+/* Actions of an invalidated set that are still to be withdrawn: 1 by asking, 2 at once. */
+static const char withdrawal[] =
+        "ALTER TABLE ds ADD COLUMN withdrawal INTEGER NOT NULL DEFAULT 0;"
+        "CREATE INDEX ds_by_withdrawal ON ds(withdrawal) WHERE withdrawal<>0;";
 
-const char *const ota_migrations[] = {first, better, scale, events};
+const char *const ota_migrations[] = {first, better, scale, events, withdrawal};
 const int ota_n_migrations = sizeof(ota_migrations) / sizeof(ota_migrations[0]);

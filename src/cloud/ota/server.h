@@ -13,6 +13,7 @@
 
 struct due;        /* what has a pass to come (due.h) */
 struct event_hub;  /* event streams and web-hooks (event_hub.h) */
+struct sweeps;     /* how far auto-assignments are (auto_assign.h) */
 struct poll_cache; /* answers to idle polls (poll_cache.h) */
 struct seen;       /* polls whose time is still to be written (seen.h) */
 
@@ -31,6 +32,7 @@ struct ota {
         struct seen *seen;
         struct due *due;
         struct event_hub *hub; /* NULL where nobody is served */
+        struct sweeps *sweeps;
         struct poll_cache *polls;
         /* Is a certificate that our CA signed still active? NULL: each is. */
         bool (*is_certificate_active)(void *arg, const char *name, const char *serial);

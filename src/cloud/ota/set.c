@@ -3,7 +3,10 @@
 #include "cloud/ota/set.h"
 
 #include "base/limits.h"
+#include "cloud/ota/bulk.h"
 #include "cloud/ota/settings.h"
+
+enum withdrawal { WITHDRAW_BY_ASKING = 1, WITHDRAW_AT_ONCE = 2 };
 
 void set_read(struct sql_rows *r, struct dset *s)
 {
@@ -115,6 +118,39 @@ void set_invalidate(struct tx *tx, const struct dset *s)
                 "auto_confirm=NULL"
                 " WHERE auto_ds=?",
                 SQL_I(s->id));
+}
+
+void set_begin_withdrawal(struct tx *tx, int64_t ds, bool is_forced)
+{
+        sql_run(tx, "UPDATE ds SET withdrawal=? WHERE id=?",
+                SQL_I(is_forced ? WITHDRAW_AT_ONCE : WITHDRAW_BY_ASKING), SQL_I(ds));
+        set_withdraw_actions(tx, ds);
+}
+
+/* Page by page until nothing is left or a pass is full. True: there may be more. */
+static bool withdraw_some(struct tx *tx, int64_t ds, bool is_forced)
+{
+        int64_t done = bulk_delete_scheduled(tx, BULK_OF_SET, ds), n;
+        while (done < LIMIT_OTA_BULK_PAGE &&
+                (n = bulk_ask_cancel(
+                         tx, BULK_OF_SET, ds, "Update Server: manual cancelation requested")) > 0)
+                done += n;
+        while (is_forced && done < LIMIT_OTA_BULK_PAGE &&
+                (n = bulk_cancel(tx, BULK_OF_SET, ds,
+                         "Update Server: A force quit has been performed.")) > 0)
+                done += n;
+        return done >= LIMIT_OTA_BULK_PAGE;
+}
+
+void set_withdraw_actions(struct tx *tx, int64_t ds)
+{
+        int64_t how = sql_int(tx, 0, "SELECT withdrawal FROM ds WHERE id=?", SQL_I(ds));
+        if (!how)
+                return;
+        if (withdraw_some(tx, ds, how == WITHDRAW_AT_ONCE))
+                tx_due(tx, DUE_SET, ds, 0);
+        else
+                sql_run(tx, "UPDATE ds SET withdrawal=0 WHERE id=?", SQL_I(ds));
 }
 
 /* Of `max` modules of a type one more takes the place of the oldest. */

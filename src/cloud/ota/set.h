@@ -46,6 +46,10 @@ void set_lock_implicitly(struct tx *tx, const struct dset *s);
 void set_lock(struct tx *tx, int64_t id);
 /* Softly if it was ever used. */
 void set_delete(struct tx *tx, const struct dset *s);
+/* The open actions of an invalidated set are withdrawn, by asking the devices or (`is_forced`) at
+ * once: a page of them now, the others in the scheduler's passes. */
+void set_begin_withdrawal(struct tx *tx, int64_t ds, bool is_forced);
+void set_withdraw_actions(struct tx *tx, int64_t ds);
 /* Never to be assigned again; its auto-assignments end. Rollouts and actions are the caller's. */
 void set_invalidate(struct tx *tx, const struct dset *s);
 /* Adds a module; one over the type's maximum takes another's place. Sets a problem and returns -1.

@@ -472,26 +472,6 @@ int set_statistics_auto(struct request *q)
 
 /* ── invalidation ── */
 
-static void withdraw_actions(struct request *q, int64_t set, bool is_forced)
-{
-        CLEAN_ROWS struct sql_rows r = sql_open(&q->tx,
-                "SELECT " ACTION_COLUMNS
-                " FROM action a WHERE a.ds=? AND (a.active=1 OR a.status=?)",
-                SQL_I(set), SQL_I(ACTION_SCHEDULED));
-        while (sql_next(&r)) {
-                struct action a;
-                action_read(&r, &a);
-                if (!a.is_active) {
-                        action_delete(&q->tx, a.id);
-                        continue;
-                }
-                if (a.status != ACTION_CANCELING)
-                        action_cancel(&q->tx, &a, false);
-                if (is_forced)
-                        action_cancel(&q->tx, &a, true);
-        }
-}
-
 int set_invalidate_request(struct request *q)
 {
         struct dset s;
@@ -506,7 +486,7 @@ int set_invalidate_request(struct request *q)
         if (strcmp(how, "none") != 0) {
                 bool is_forced = strcmp(how, "force") == 0;
                 rollout_withdraw_set(&q->tx, s.id, is_forced);
-                withdraw_actions(q, s.id, is_forced);
+                set_begin_withdrawal(&q->tx, s.id, is_forced);
         }
         return reply_none(q, 204);
 }
