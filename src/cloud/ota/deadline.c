@@ -136,13 +136,25 @@ static void tell_next(struct tx *tx, int64_t target)
                 tx_tell(tx, t.controller_id);
 }
 
+/* Has the target installed something later, and proved that before? */
+static bool is_outdated(struct tx *tx, const struct action *a)
+{
+        return sql_int(tx, 0,
+                "SELECT 1 FROM action WHERE target=? AND id>? AND status=? AND modified_at>=? "
+                "LIMIT "
+                "1",
+                SQL_I(a->target), SQL_I(a->id), SQL_I(ACTION_FINISHED), SQL_I(a->proving_since));
+}
+
 void proof_end(struct tx *tx, struct action *a, bool is_proved, const char *text)
 {
         action_log_text(tx, a->id, is_proved ? ACTION_FINISHED : ACTION_ERROR, text);
-        if (is_proved)
-                action_finish(tx, a, tx->now);
-        else
+        if (!is_proved)
                 action_fail(tx, a);
+        else if (is_outdated(tx, a))
+                action_set_status(tx, a, ACTION_FINISHED, false);
+        else
+                action_finish(tx, a, tx->now);
         tell_next(tx, a->target);
 }
 

@@ -4,6 +4,7 @@
  * the test says. */
 #include "base/fs.h"
 #include "base/limits.h"
+#include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
 #include "cloud/ota/events.h"
 #include "cloud/ota/polling.h"
@@ -492,6 +493,64 @@ static void poll_intervals_are_read_and_overridden(void **state)
         }
 }
 
+/* ── proof and deadlines ── */
+
+static struct action open_of(struct fixture *f, int64_t id)
+{
+        struct action a;
+        assert_true(action_get(&f->tx, id, &a));
+        return a;
+}
+
+static void of_two_proofs_the_later_installation_counts(void **state)
+{
+        struct fixture *f = *state;
+        struct dset first = given_set(f, "1"), second = given_set(f, "2");
+        struct target t = given_target(f, "car");
+        settings_put(&f->tx, SETTING_PROOF, "60");
+        struct action older = assigned(f, &first, &t);
+        proof_begin(&f->tx, &older);
+        assert_int_equal(older.status, ACTION_RUNNING);
+        f->tx.now += 1000;
+        struct action newer = assigned(f, &second, &t); /* supersedes the older one, … */
+        older = open_of(f, older.id);
+        assert_int_equal(older.status, ACTION_CANCELING);
+        proof_begin(&f->tx, &older); /* … which the device has finished nevertheless */
+        f->tx.now += 1000;
+        proof_begin(&f->tx, &newer);
+        f->tx.now += 60000;
+        sql_run(&f->tx, "UPDATE target SET last_query_at=?", SQL_I(f->tx.now));
+        deadline_look(&f->tx, &newer);
+        deadline_look(&f->tx, &older);
+        assert_int_equal(open_of(f, newer.id).status, ACTION_FINISHED);
+        assert_int_equal(open_of(f, older.id).status, ACTION_FINISHED);
+        assert_int_equal(now(f, &t).installed_ds, second.id);
+        assert_int_equal(now(f, &t).status, TARGET_IN_SYNC);
+}
+
+static void a_look_finds_the_next_moment_to_look(void **state)
+{
+        struct fixture *f = *state;
+        struct dset s = given_set(f, "1");
+        struct target t = given_target(f, "car");
+        settings_put(&f->tx, SETTING_TIMEOUT, "01:00:00");
+        settings_put(&f->tx, SETTING_TIMEOUT_TOTAL, "03:00:00");
+        struct action a = assigned(f, &s, &t);
+        for (int hour = 1; hour < 3; hour++) { /* the device polls after 50 minutes of each */
+                f->tx.now = NOON + hour * INT64_C(3600000);
+                sql_run(&f->tx, "UPDATE target SET last_query_at=?", SQL_I(f->tx.now - 600000));
+                deadline_look(&f->tx, &a);
+                assert_true(a.is_active);
+                assert_int_equal(
+                        sql_int(&f->tx, 0, "SELECT due_at FROM action"), f->tx.now + 3000000);
+        }
+        f->tx.now = NOON + INT64_C(10800000);
+        deadline_look(&f->tx, &a);
+        assert_int_equal(a.status, ACTION_ERROR);
+        assert_int_equal(now(f, &t).status, TARGET_ERROR);
+        assert_int_equal(sql_int(&f->tx, 0, "SELECT count(due_at) FROM action"), 0);
+}
+
 /* ── events ── */
 
 static void old_events_go_and_hooks_count_what_they_lost(void **state)
@@ -549,6 +608,8 @@ int main(void)
                 TEST(a_rollout_without_actions_is_deleted_for_good),
                 TEST(a_large_rollout_goes_page_by_page),
                 TEST(poll_intervals_are_read_and_overridden),
+                TEST(of_two_proofs_the_later_installation_counts),
+                TEST(a_look_finds_the_next_moment_to_look),
                 TEST(old_events_go_and_hooks_count_what_they_lost),
                 TEST(types_of_events_are_chosen_by_their_beginning),
         };
