@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static const struct shape *const shapes[] = {shape_target_create, shape_rollout_create,
                 shape_assign_targets, shape_feedback, shape_config_data, shape_ds_type_create,
-                shape_metadata_create, shape_config_map};
+                shape_metadata_create, shape_config_map, shape_hook, shape_proof};
         if (size < 1)
                 return 0;
         const struct shape *shape = shapes[data[0] % N_ELEMENTS(shapes)];

@@ -25,6 +25,8 @@ struct hook {
         "h.modified_by, h.modified_at"
 #define HOOK_AUDIT_COLUMN 13
 void hook_read(struct sql_rows *r, struct hook *ret);
+/* http(s)://host…, without credentials, which would be shown to everybody who may see the hook. */
+bool hook_url_is_fine(const char *url);
 
 struct hook_sender;
 struct hook_sender *hook_sender_new(struct ota *o);

@@ -99,8 +99,7 @@ int hook_show(struct request *q)
         return j ? reply_json(q, 200, j) : tx_not_found(&q->tx, "WebHook", q->ids[0]);
 }
 
-/* http(s)://host…: without credentials, which would be shown to everybody who may see the hook. */
-static bool is_hook_url(const char *url)
+bool hook_url_is_fine(const char *url)
 {
         const char *host = strncmp(url, "http://", 7) == 0    ? url + 7
                            : strncmp(url, "https://", 8) == 0 ? url + 8
@@ -132,7 +131,7 @@ static const char *join_types(struct request *q)
 
 static int check_hook(struct request *q, const char *types)
 {
-        if (!is_hook_url(json_text(q->body, "url", "")))
+        if (!hook_url_is_fine(json_text(q->body, "url", "")))
                 return tx_problem(&q->tx, PROBLEM_CONSTRAINT,
                         "url must be http://host… or https://host…, without credentials");
         if (strlen(json_text(q->body, "secret", "")) < MIN_SECRET)
