@@ -344,6 +344,7 @@ def test_a_rollout_is_planned_started_and_watched_and_its_failures_stay_visible(
     page.wait("page.rollout.status === 'running'", 20)
     assert scene.obey("car-050000", "success") and scene.obey("car-050001", "failure")
     page.wait("page.groups.content[0].totalTargetsPerStatus.error === 1", 20)
+    page.wait_text(".why", "group-1: 1 of 4 finished (25 %); at 50 % group-2 starts.")
     shot(page, tmp_path, "ota-rollout")
     page.press("Pause")
     page.wait("page.rollout.status === 'paused'")
@@ -370,6 +371,32 @@ def test_a_rollout_is_planned_started_and_watched_and_its_failures_stay_visible(
     page.press("Delete", "dialog")
     page.wait_text("#toast", "is being deleted")
     assert page.complaints() == []
+
+
+def test_a_rollout_is_approved_or_denied_and_stopped(page, scene):
+    scene.call("PUT", "system/configs/rollout.approval.enabled", {"value": True})
+    try:
+        made = [scene.call("POST", "rollouts", {"name": f"asked {n}", "distributionSetId": scene.set, "targetFilterQuery": "id==car-0750*", "amountGroups": 2})["id"] for n in (1, 2)]
+        page.begin(f"/rollouts/{made[0]}")
+        page.wait("page.rollout && page.rollout.status === 'waiting_for_approval'", 20)
+        page.wait_text(".why", "somebody who may approve")
+        page.press("Approve")
+        page.type("remark", "after the holidays")
+        page.press("Approve", "dialog")
+        page.wait("page.rollout.status === 'ready'", 20)
+        page.wait_text("main", "admin: after the holidays")
+        page.press("Stop")
+        page.press("Stop", "dialog")
+        page.wait("page.rollout.status === 'stopped'", 20)
+        assert page.js("return [...document.querySelectorAll('.head button')].map((b) => b.textContent)") == ["Edit", "Delete"]
+        page.open(f"/rollouts/{made[1]}")
+        page.wait("page.rollout && page.rollout.status === 'waiting_for_approval'", 20)
+        page.press("Deny")
+        page.press("Deny", "dialog")
+        page.wait("page.rollout.status === 'approval_denied'", 20)
+        assert page.complaints() == []
+    finally:
+        scene.call("PUT", "system/configs/rollout.approval.enabled", {"value": False})
 
 
 def test_a_rollout_can_wait_for_the_night(page, scene, tmp_path):

@@ -8,6 +8,7 @@ import { get, may, part, post, put, remove } from './api.js';
 import { action, ask, confirmed, say } from './form.js';
 import { facts } from './target.js';
 import { bar, countList, outcome, rules } from './lanes.js';
+import { why } from './why.js';
 
 const LANES = 100; // a page of groups
 const MEMBERS = 50;
@@ -45,13 +46,14 @@ export class RolloutPage {
     this.buttons = h('div', { class: 'buttons' });
     this.about = h('div', { class: 'card pad wide-pairs' });
     this.total = h('div', { class: 'lane total' });
+    this.why = h('p', { class: 'why', role: 'status' });
     this.lanes = h('ol', { class: 'lanes-list' });
     this.keyed = new Keyed(this.lanes, (g) => g.id, (g) => this.lane(g));
     this.pager = h('div', { class: 'pager', hidden: true });
     await this.load();
     fill(main, h('div', { class: 'tools-block' }, h('p', {}, h('a', { href: '#/rollouts' }, '← Rollouts')),
       h('div', { class: 'head' }, this.heading, this.state, this.buttons)),
-    h('div', { class: 'stack' }, this.about, h('section', { class: 'card rollout', 'aria-label': 'Groups' }, this.total, this.lanes, this.pager)));
+    h('div', { class: 'stack' }, this.about, h('section', { class: 'card rollout', 'aria-label': 'Groups' }, this.total, this.lanes, this.why, this.pager)));
     document.title = `${this.title} · Driveline updates`;
   }
 
@@ -70,13 +72,15 @@ export class RolloutPage {
     this.groups = groups;
     setText(this.heading, rollout.name);
     this.draw();
+    setText(this.why, why(rollout, groups.content));
+    this.why.hidden = !this.why.textContent;
     this.keyed.show(groups.content);
     if (this.open) await this.loadMembers();
   }
 
   draw() {
     const { rollout: r, groups } = this;
-    const text = JSON.stringify([r, groups.total]);
+    const text = JSON.stringify([r, groups.total, this.hasMore()]);
     if (this.drawn === text) return;
     this.drawn = text;
     const counts = r.totalTargetsPerStatus;
@@ -85,7 +89,7 @@ export class RolloutPage {
       bar(counts, r.totalTargets, null), h('div', { class: 'lane-counts' }, countList(counts)));
     fill(this.about, this.facts(r));
     this.drawPager();
-    const state = JSON.stringify([r.status, r.deleted]);
+    const state = JSON.stringify([r.status, r.deleted, this.hasMore(), counts.error > 0]);
     if (this.buttonsFor === state) return;
     this.buttonsFor = state;
     this.drawButtons(r);
@@ -101,8 +105,14 @@ export class RolloutPage {
       ['Created', `${stamp(r.createdAt)} by ${r.createdBy}`]]);
   }
 
+  // Is there a group that has not started? One that is not on this page may be.
+  hasMore() {
+    return this.groups.total > LANES || this.groups.content.some((g) => g.status === 'scheduled');
+  }
+
   drawButtons(r) {
-    const verbs = VERBS.filter(([, , states, needs]) => states.includes(r.status) && may(...needs) && !r.deleted);
+    const idle = { triggerNextGroup: !this.hasMore(), retry: !r.totalTargetsPerStatus.error };
+    const verbs = VERBS.filter(([, verb, states, needs]) => states.includes(r.status) && may(...needs) && !r.deleted && !idle[verb]);
     fill(this.buttons, verbs.map(([label, verb, , , question, kind]) => action(label, () => this.run(label, verb, question), { kind })),
       may('UPDATE_ROLLOUT') && !r.deleted ? action('Edit', () => this.edit()) : null,
       may('DELETE_ROLLOUT') && !r.deleted ? action('Delete', () => this.remove()) : null);
