@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "base/http_server.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/tls.h"
 
@@ -54,6 +55,7 @@ struct http_exchange {
         char peer[64];
         char cn[LIMIT_THING_NAME_BYTES + 1];
         char serial[80];
+        char fingerprint[HASH_SHA256_HEX_SIZE];
         LIST_ENTRY(http_exchange) link;
 };
 
@@ -370,6 +372,21 @@ const char *http_peer_cn(const struct http_exchange *x)
 const char *http_peer_serial(const struct http_exchange *x)
 {
         return x->serial[0] ? x->serial : NULL;
+}
+
+const char *http_peer_fingerprint(struct http_exchange *x)
+{
+        struct evhttp_connection *con = evhttp_request_get_connection(x->req);
+        if (x->fingerprint[0] || !x->cn[0] || !con)
+                return x->fingerprint[0] ? x->fingerprint : NULL;
+        SSL *ssl = bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(con));
+        X509 *cert = ssl ? SSL_get1_peer_certificate(ssl) : NULL;
+        unsigned char raw[EVP_MAX_MD_SIZE];
+        unsigned len = 0;
+        if (cert && X509_digest(cert, EVP_sha256(), raw, &len))
+                hash_hex(raw, len, x->fingerprint);
+        X509_free(cert);
+        return x->fingerprint[0] ? x->fingerprint : NULL;
 }
 
 const char *http_origin(struct http_exchange *x)

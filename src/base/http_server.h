@@ -57,6 +57,8 @@ bool http_is_tls(const struct http_exchange *x);
 /* The common name and serial of the client's verified certificate; NULL without one. */
 const char *http_peer_cn(const struct http_exchange *x);
 const char *http_peer_serial(const struct http_exchange *x);
+/* SHA-256 of that certificate as 64 hex digits; NULL without one. */
+const char *http_peer_fingerprint(struct http_exchange *x);
 /* `http://host:port` as the client wrote it (scheme of the listener, Host header). */
 const char *http_origin(struct http_exchange *x);
 

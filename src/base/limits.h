@@ -136,5 +136,29 @@
 /* Rollouts, filters and sets that have a pass to come; what doesn't fit waits for the next round.
  */
 #define LIMIT_OTA_DUE 1000
+/* A stored password: scrypt's N as a power of two, r and p. 16 MiB and 50 to 80 ms of a core of the
+ * build machine for each check; the ceiling is what a stored hash with other parameters may take.
+ */
+#define LIMIT_PASSWORD_LOG_N 14
+#define LIMIT_PASSWORD_R 8
+#define LIMIT_PASSWORD_P 1
+#define LIMIT_PASSWORD_MEMORY LIMIT_MIB(128)
+#define LIMIT_PASSWORD_MIN_BYTES 8
+#define LIMIT_PASSWORD_BYTES 256
+/* Passwords that wait for the one worker that checks them: 32 are some 2 s of work, 8 of one
+ * address leave room for others. */
+#define LIMIT_LOGIN_QUEUE 32
+#define LIMIT_LOGIN_QUEUE_PER_PEER 8
+/* A password that was right needs no new check for so long; a changed one does at once. */
+#define LIMIT_LOGIN_REMEMBER_MS 300000
+/* Wrong passwords for one name from one address: ten at once, then one every 6 s. */
+#define LIMIT_LOGIN_FAILURES 10
+#define LIMIT_LOGIN_PAUSE_MS 6000
+/* Users made in one request: each costs the worker a hash. */
+#define LIMIT_OTA_USERS_PER_REQUEST 10
+/* Users and API tokens of a tenant: far above any team, and a bound on what an administrator's
+ * script can pile up. */
+#define LIMIT_OTA_USERS 1000
+#define LIMIT_OTA_TOKENS 1000
 /* What an update must leave free on the car's disk: the spool and the log go on. */
 #define LIMIT_UPDATE_SPARE_BYTES LIMIT_MIB(4)

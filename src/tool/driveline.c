@@ -22,6 +22,8 @@ static const struct cli_verb verbs[] = {
         {"rollout", "list and steer rollouts", verb_rollout},
         {"target", "list the cars that the update server knows", verb_target},
         {"action", "list and cancel update actions", verb_action},
+        {"user", "manage who may call the update server", verb_user},
+        {"token", "manage API tokens of the update server", verb_token},
         {"logs", "print the cloud's log", verb_logs},
         {"why", "say what an action, a rollout or a run waits for", verb_why},
         {"config", "print the sample configuration", verb_config},

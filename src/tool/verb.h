@@ -24,6 +24,8 @@ int verb_pipeline_hook(void); /* what git runs after a push; an exit code */
 int verb_rollout(void *context, int argc, char **argv);
 int verb_target(void *context, int argc, char **argv);
 int verb_action(void *context, int argc, char **argv);
+int verb_user(void *context, int argc, char **argv);
+int verb_token(void *context, int argc, char **argv);
 int verb_logs(void *context, int argc, char **argv);
 int verb_why(void *context, int argc, char **argv);
 int verb_config(void *context, int argc, char **argv);

@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 #include "base/cli.h"
 #include "base/clean.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "cloud/ota/ota.h"
 #include "cloud/registry/registry.h"
@@ -9,13 +10,15 @@
 
 static const char usage[] =
         "driveline serve ota [--data DIR]\n"
-        "driveline serve ota --listen HOST:PORT --data DIR --user NAME:PASSWORD:TENANT:ROLES …\n\n"
-        "Without --listen it runs the update server as part of the cloud whose data folder is "
+        "driveline serve ota --listen HOST:PORT --data DIR --user NAME:PASSWORD:TENANT:ROLES …\n"
+        "driveline serve ota --listen-tls HOST:PORT --cert FILE --key FILE [--client-ca FILE] …\n\n"
+        "Without a --listen it runs the update server as part of the cloud whose data folder is "
         "DIR.\n"
         "With --listen it runs alone: hawkBit's Management and DDI interfaces over plain HTTP on\n"
-        "loopback, with the users given; an empty DIR is an empty server. ROLES are hawkBit's role "
-        "or\n"
-        "permission names with commas between them (TENANT_ADMIN, READ_TARGET, …), or nothing.";
+        "loopback, with the users given; with --listen-tls over TLS on any address. An empty DIR "
+        "is\n"
+        "an empty server. ROLES are hawkBit's role or permission names with commas between them\n"
+        "(TENANT_ADMIN, READ_TARGET, …), or nothing.";
 
 static int serve_cloud(const struct verb_context *v, struct err *err)
 {
@@ -37,13 +40,32 @@ int verb_serve_ota(void *context, int argc, char **argv)
 {
         struct verb_context *v = context;
         struct cli_list users = {0};
-        const char *listen = NULL, *level = "info";
-        bool both = false, routes = false;
+        const char *listen = NULL, *level = "info", *users_file = NULL;
+        int failures = LIMIT_LOGIN_FAILURES;
+        const char *listen_tls = NULL, *cert = NULL, *key = NULL, *client_ca = NULL;
+        bool both = false, routes = false, forwarded = false;
+        struct cli_list proxies = {0};
         const struct cli_option options[] = {
                 {"data", 0, CLI_TEXT, &v->data_dir, "DIR", "the data folder"},
                 {"listen", 0, CLI_TEXT, &listen, "HOST:PORT",
                         "run alone, on this loopback address"},
+                {"listen-tls", 0, CLI_TEXT, &listen_tls, "HOST:PORT",
+                        "run alone, on this address by TLS"},
+                {"cert", 0, CLI_TEXT, &cert, "FILE", "its certificate with those above it, PEM"},
+                {"key", 0, CLI_TEXT, &key, "FILE", "its private key, PEM"},
+                {"client-ca", 0, CLI_TEXT, &client_ca, "FILE",
+                        "ask devices for a certificate of these CAs"},
+                {"trusted-proxy", 0, CLI_LIST, &proxies, "ADDRESS",
+                        "believe the headers of this address or network (repeatable; loopback)"},
+                {"forwarded", 0, CLI_FLAG, &forwarded, NULL,
+                        "links as those proxies' Forwarded and X-Forwarded-* say"},
                 {"user", 0, CLI_LIST, &users, "NAME:PASSWORD:TENANT:ROLES", "a user (repeatable)"},
+                {"users-file", 0, CLI_TEXT, &users_file, "FILE",
+                        "users, a line each as above, so that no password is in a list of "
+                        "processes"},
+                {"login-failures", 0, CLI_INT, &failures, "N",
+                        "wrong passwords for a name from an address before waits of 6 s each (10; "
+                        "0: no waits)"},
                 {"both-links", 0, CLI_FLAG, &both, NULL,
                         "offer 'download' beside 'download-http' links"},
                 {"log-level", 0, CLI_TEXT, &level, "LEVEL", "error, warning, info or debug"},
@@ -67,10 +89,19 @@ int verb_serve_ota(void *context, int argc, char **argv)
         }
         log_setup("ota", log);
         struct ota_standalone alone = {.listen = listen,
+                .listen_tls = listen_tls,
+                .cert_file = cert,
+                .key_file = key,
+                .client_ca = client_ca,
+                .proxies = proxies.items,
+                .n_proxies = proxies.n,
+                .uses_forwarded = forwarded,
                 .data_dir = v->data_dir,
                 .users = users.items,
                 .n_users = users.n,
+                .users_file = users_file,
+                .login_failures = failures,
                 .has_both_links = both};
-        int r = listen ? ota_serve_standalone(&alone, &err) : serve_cloud(v, &err);
+        int r = listen || listen_tls ? ota_serve_standalone(&alone, &err) : serve_cloud(v, &err);
         return r < 0 ? cli_fail("driveline serve ota", &err) : CLI_OK;
 }

@@ -14,7 +14,15 @@
 
 #define CONFIG_FILE "driveline.conf"
 
-enum kind { KIND_ADDRESS, KIND_TEXT, KIND_LEVEL, KIND_DURATION, KIND_BYTES, KIND_COUNT };
+enum kind {
+        KIND_ADDRESS,
+        KIND_TEXT,
+        KIND_LEVEL,
+        KIND_DURATION,
+        KIND_BYTES,
+        KIND_COUNT,
+        KIND_SWITCH
+};
 
 static const struct key {
         const char *name;
@@ -44,6 +52,13 @@ static const struct key {
                 "rows older than this leave the store"},
         {"poll_interval", KIND_DURATION, offsetof(struct cloud_config, poll_interval_ms), "30s",
                 "how often devices are told to poll the update server"},
+        KEY(trusted_proxies, KIND_TEXT, "127.0.0.0/8,::1",
+                "addresses and networks whose proxy headers the update server believes"),
+        KEY(forwarded_headers, KIND_SWITCH, "off",
+                "links as those proxies' Forwarded and X-Forwarded-* say"),
+        KEY(login_failures, KIND_COUNT, "10",
+                "wrong passwords for a name from an address before the update server makes them "
+                "wait"),
         {"build_timeout", KIND_DURATION, offsetof(struct cloud_config, build_timeout_ms), "10m",
                 "a pipeline's phase that takes longer is stopped"},
         {"build_memory", KIND_BYTES, offsetof(struct cloud_config, build_memory_bytes), "2G",
@@ -109,6 +124,10 @@ static const char *set_key(struct cloud_config *c, const struct key *k, const ch
         case KIND_LEVEL:
                 if (log_level_from_string(value, &level) < 0)
                         return "error, warning, info or debug";
+                break;
+        case KIND_SWITCH:
+                if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+                        return "on or off";
                 break;
         case KIND_TEXT:
                 if (!*value)
@@ -200,7 +219,7 @@ void cloud_config_fini(struct cloud_config *c)
 {
         for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
                 enum kind k = keys[i].kind;
-                if (k == KIND_ADDRESS || k == KIND_TEXT || k == KIND_LEVEL)
+                if (k == KIND_ADDRESS || k == KIND_TEXT || k == KIND_LEVEL || k == KIND_SWITCH)
                         free(*(char **)((char *)c + keys[i].offset));
         }
         free(c->data_dir);

@@ -24,6 +24,9 @@ struct cloud_config {
         int64_t stream_max_bytes;   /* 2 GiB */
         int64_t store_max_age_ms;   /* 30 d */
         int64_t poll_interval_ms;   /* 30 s: what the update server tells devices */
+        char *trusted_proxies;      /* 127.0.0.0/8,::1: whose headers count */
+        char *forwarded_headers;    /* off: links by Forwarded and X-Forwarded-* of those */
+        int64_t login_failures;     /* 10: wrong passwords in a row before the first wait */
         int64_t build_timeout_ms;   /* 10 min, a phase of a pipeline stage */
         int64_t build_memory_bytes; /* 2 GiB */
         int64_t build_processes;    /* 256 */

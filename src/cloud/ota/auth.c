@@ -2,16 +2,16 @@
  * Copyright The Driveline authors */
 #include "cloud/ota/auth.h"
 
+#include "base/buf.h"
 #include "base/clean.h"
+#include "base/fs.h"
+#include "base/limits.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-#define MAX_CREDENTIALS 1024
+#include <sys/stat.h>
 
 #define ENTITY_ALL(e) (CREATE(e) | READ(e) | UPDATE(e) | DELETE(e))
 #define TARGET_ADMIN (ENTITY_ALL(TARGET) | ENTITY_ALL(TARGET_TYPE) | PERMIT_TARGET_TOKEN)
@@ -25,6 +25,7 @@ static const struct {
         uint64_t bits;
 } bundles[] = {
         {"TENANT_ADMIN", PERMIT_ALL},
+        {"SYSTEM_ADMIN", PERMIT_SYSTEM | PERMIT_USERS},
         {"TARGET_ADMIN", TARGET_ADMIN},
         {"REPOSITORY_ADMIN", REPOSITORY_ADMIN},
         {"ROLLOUT_ADMIN", ROLLOUT_ADMIN},
@@ -71,8 +72,8 @@ static uint64_t bits_of(const char *name)
 
 static bool is_role(const char *name)
 {
-        static const char *const roles[] = {
-                "TENANT_ADMIN", "TARGET_ADMIN", "REPOSITORY_ADMIN", "ROLLOUT_ADMIN"};
+        static const char *const roles[] = {"TENANT_ADMIN", "SYSTEM_ADMIN", "TARGET_ADMIN",
+                "REPOSITORY_ADMIN", "ROLLOUT_ADMIN"};
         for (size_t i = 0; i < N_ELEMENTS(roles); i++) {
                 if (strcmp(roles[i], name) == 0)
                         return true;
@@ -97,31 +98,48 @@ static int add_authority(struct user *u, const char *name, size_t len)
         return 0;
 }
 
-int user_set(struct user *u, const char *name, const char *password, const char *tenant,
+/* One after another: the next role or permission of a list into `plain`; false at its end. */
+static bool next_role(const char **list, char plain[64])
+{
+        while (**list == ',')
+                (*list)++;
+        size_t len = strcspn(*list, ",");
+        snprintf(plain, 64, "%.*s", (int)len, *list);
+        *list += len;
+        return len > 0;
+}
+
+int roles_permissions(const char *roles, uint64_t *ret, struct err *err)
+{
+        uint64_t all = 0;
+        for (char plain[64]; next_role(&roles, plain);) {
+                uint64_t bits = bits_of(plain);
+                if (!bits)
+                        return err_set(err, -EINVAL, "'%s' is no role or permission", plain);
+                all |= bits;
+        }
+        *ret = all;
+        return 0;
+}
+
+int user_set(struct user *u, const char *name, const char *stored, const char *tenant,
         const char *roles, struct err *err)
 {
         *u = (struct user){
-                .name = strdup(name), .password = strdup(password), .tenant = strdup(tenant)};
-        if (!u->name || !u->password || !u->tenant)
+                .name = strdup(name), .stored = strdup(stored), .tenant = strdup(tenant)};
+        if (!u->name || !u->stored || !u->tenant)
                 return err_set(err, -ENOMEM, "out of memory");
-        for (const char *p = roles; *p;) {
-                size_t len = strcspn(p, ",");
-                char plain[64];
-                snprintf(plain, sizeof(plain), "%.*s", (int)len, p);
-                uint64_t bits = bits_of(plain);
-                if (len && (len >= sizeof(plain) || !bits))
-                        return err_set(err, -EINVAL, "user '%s': '%s' is no role or permission",
-                                name, plain);
-                if (len && add_authority(u, p, len) < 0)
+        if (roles_permissions(roles, &u->permissions, err) < 0)
+                return err_prefix(err, "user '%s'", name);
+        for (char plain[64]; next_role(&roles, plain);) {
+                if (add_authority(u, plain, strlen(plain)) < 0)
                         return err_set(err, -ENOMEM, "out of memory");
-                u->permissions |= bits;
                 u->may_approve_plainly |= strcmp(plain, "APPROVE_ROLLOUT") == 0;
-                p += len + (p[len] == ',');
         }
         return 0;
 }
 
-int user_parse(const char *text, struct user *ret_user, struct err *err)
+int user_parse(const char *text, const struct login *login, struct user *ret_user, struct err *err)
 {
         CLEAN_MEM char *copy = strdup(text);
         char *parts[4] = {copy};
@@ -135,7 +153,10 @@ int user_parse(const char *text, struct user *ret_user, struct err *err)
         if (n != 4 || !*parts[0] || !*parts[2])
                 return err_set(err, -EINVAL, "a user is written as NAME:PASSWORD:TENANT:ROLES");
         struct user u = {0};
-        int r = user_set(&u, parts[0], parts[1], parts[2], parts[3], err);
+        char stored[LOGIN_KEYED_SIZE];
+        login_keyed(login, parts[1], stored);
+        int r = user_set(&u, parts[0], stored, parts[2], parts[3], err);
+        OPENSSL_cleanse(parts[1], strlen(parts[1]));
         if (r < 0)
                 user_fini(&u);
         else
@@ -146,49 +167,46 @@ int user_parse(const char *text, struct user *ret_user, struct err *err)
 void user_fini(struct user *u)
 {
         free(u->name);
-        free(u->password);
+        free(u->stored);
         free(u->tenant);
+        free(u->token);
         for (size_t i = 0; i < u->n_authorities; i++)
                 free(u->authorities[i]);
         free(u->authorities);
         *u = (struct user){0};
 }
 
-bool secret_equals(const char *a, const char *b)
+/* ── a file of users ── */
+
+static int read_private_file(const char *path, struct buf *text, struct err *err)
 {
-        size_t n = strlen(a);
-        return n == strlen(b) && CRYPTO_memcmp(a, b, n) == 0;
+        struct stat st;
+        if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)))
+                return err_set(err, -EPERM,
+                        "'%s' holds passwords and others may read it: chmod 600 '%s'", path, path);
+        return fs_read(path, text, err);
 }
 
-/* Name and password of `Basic <base64>`; exactly one blank between. */
-static bool read_basic(const char *header, char text[MAX_CREDENTIALS])
+int users_read_file(const char *path, const struct login *login, struct user **users, size_t *n,
+        struct err *err)
 {
-        if (!header || strncasecmp(header, "Basic ", 6) != 0)
-                return false;
-        const char *code = header + 6;
-        size_t len = strlen(code);
-        if (len == 0 || len % 4 != 0 || len >= MAX_CREDENTIALS || *code == ' ')
-                return false;
-        int n = EVP_DecodeBlock((unsigned char *)text, (const unsigned char *)code, (int)len);
-        if (n < 0)
-                return false;
-        n -= (code[len - 1] == '=') + (code[len - 2] == '=');
-        text[n] = '\0';
-        return strlen(text) == (size_t)n && strchr(text, ':');
-}
-
-const struct user *user_of_header(const struct user *users, size_t n, const char *authorization)
-{
-        char text[MAX_CREDENTIALS];
-        if (!read_basic(authorization, text))
-                return NULL;
-        char *colon = strchr(text, ':');
-        *colon = '\0';
-        const struct user *found = NULL;
-        for (size_t i = 0; i < n; i++) {
-                if (strcmp(users[i].name, text) == 0 && secret_equals(users[i].password, colon + 1))
-                        found = &users[i];
+        CLEAN_BUF struct buf text = BUF_INIT(LIMIT_DOCUMENT_BYTES);
+        int r = read_private_file(path, &text, err);
+        char *rest = text.data, *line;
+        for (int number = 1; r == 0 && rest && (line = strsep(&rest, "\n")); number++) {
+                line[strcspn(line, "\r")] = '\0';
+                if (!*line || *line == '#')
+                        continue;
+                struct user *more = reallocarray(*users, *n + 1, sizeof(**users));
+                if (!more)
+                        return err_set(err, -ENOMEM, "out of memory");
+                *users = more;
+                r = user_parse(line, login, &more[*n], err);
+                if (r < 0)
+                        return err_prefix(err, "%s:%d", path, number);
+                (*n)++;
         }
-        OPENSSL_cleanse(text, sizeof(text));
-        return found;
+        if (text.len)
+                OPENSSL_cleanse(text.data, text.len);
+        return r;
 }

@@ -177,6 +177,6 @@ int userinfo_show(struct request *q)
         for (size_t i = 0; i < q->user->n_authorities; i++)
                 json_array_append_new(permissions, json_string(q->user->authorities[i]));
         return reply_json(q, 200,
-                json_pack("{s:s, s:s, s:o}", "tenant", q->user->tenant, "username", q->user->name,
-                        "permissions", permissions));
+                json_pack("{s:s, s:s, s:o, s:s*}", "tenant", q->user->tenant, "username",
+                        q->user->name, "permissions", permissions, "token", q->user->token));
 }

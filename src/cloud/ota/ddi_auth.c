@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
+#include "cloud/ota/credentials.h"
 #include "cloud/ota/ddi.h"
 #include "cloud/ota/settings.h"
 
@@ -28,11 +29,37 @@ bool ddi_certificate_holds(struct request *q)
                o->is_certificate_active(o->arg, name, http_peer_serial(q->x));
 }
 
+/* Is it one of a list of SHA-256 digests, with or without colons, in any case? */
+static bool is_listed(const char *fingerprint, const char *list)
+{
+        size_t n = 0;
+        for (const char *p = list;; p++) {
+                if (*p == ':')
+                        continue;
+                if (isxdigit((unsigned char)*p)) {
+                        bool is_same = n < 64 && tolower((unsigned char)*p) == fingerprint[n];
+                        n = is_same || n > 64 ? n + 1 : 65; /* 65: another one */
+                        continue;
+                }
+                if (n == 64)
+                        return true;
+                n = 0;
+                if (!*p)
+                        return false;
+        }
+}
+
+/* Our listener checked that the certificate is of the CA; which ones are let in is the tenant's. */
 static bool by_certificate(struct request *q)
 {
-        const char *name = http_peer_cn(q->x), *tenant = q->ota->certificate_tenant;
-        return name && tenant && strcmp(name, q->texts[0]) == 0 &&
-               strcasecmp(tenant, q->tx.tenant_name) == 0 && ddi_certificate_holds(q);
+        const char *name = http_peer_cn(q->x);
+        if (!name || strcmp(name, q->texts[0]) != 0 || !settings_bool(&q->tx, SETTING_CERTIFICATE))
+                return false;
+        const char *list = settings_text(&q->tx, SETTING_FINGERPRINTS);
+        const char *fingerprint = *list ? http_peer_fingerprint(q->x) : NULL;
+        q->is_never_kept = *list; /* what is kept is found by the name alone */
+        return (!*list || (fingerprint && is_listed(fingerprint, list))) &&
+               ddi_certificate_holds(q);
 }
 
 /* ── headers that a reverse proxy sets ── */
@@ -54,6 +81,18 @@ static bool is_one_of(const char *value, const char *list)
         return false;
 }
 
+/* NAME-0 or NAME-1 and on to the first gap. */
+static bool has_numbered(struct request *q, const char *name, const char *allowed)
+{
+        for (int i = 0;; i++) {
+                const char *one = http_header(q->x, arena_printf(&q->arena, "%s-%d", name, i));
+                if (one && is_one_of(one, allowed))
+                        return true;
+                if (!one && i > 0)
+                        return false;
+        }
+}
+
 /* The list of the plain header, or else the numbered ones. */
 static bool has_authority(struct request *q, const char *allowed)
 {
@@ -71,21 +110,22 @@ static bool has_authority(struct request *q, const char *allowed)
                 }
                 return false;
         }
-        for (int i = 0;; i++) {
-                const char *one = http_header(q->x, arena_printf(&q->arena, "X-Authority-%d", i));
-                if (one && is_one_of(one, allowed))
-                        return true;
-                if (!one && i > 0)
-                        return false;
-        }
+        return has_numbered(q, "X-Authority", allowed);
 }
 
+/* hawkBit's names since 1.0.0, and those before, which many a proxy still sends. */
 static bool by_proxy(struct request *q)
 {
         const char *id = http_header(q->x, "X-Controller-Id");
-        if (!id || strcmp(id, q->texts[0]) != 0 || !settings_bool(&q->tx, SETTING_HEADER_ENABLED))
+        const char *old = http_header(q->x, "X-Ssl-Client-Cn");
+        if ((!id && !old) || !settings_bool(&q->tx, SETTING_HEADER_ENABLED) ||
+                !proxy_list_has(&q->ota->proxies, http_peer(q->x)))
                 return false;
-        return has_authority(q, settings_text(&q->tx, SETTING_HEADER_AUTHORITY));
+        const char *allowed = settings_text(&q->tx, SETTING_HEADER_AUTHORITY);
+        if (id && strcmp(id, q->texts[0]) == 0 && has_authority(q, allowed))
+                return true;
+        return old && strcmp(old, q->texts[0]) == 0 && settings_bool(&q->tx, SETTING_SSL_HEADERS) &&
+               has_numbered(q, "X-Ssl-Issuer-Hash", allowed);
 }
 
 /* ── tokens ── */

@@ -41,7 +41,7 @@ json_t *ddi_artifact_json(struct request *q, int64_t module, const char *filenam
 {
         const char *href =
                 arena_printf(&q->arena, "%s/%s/controller/v1/%s/softwaremodules/%lld/artifacts/%s",
-                        http_origin(q->x), q->tx.tenant_name, url_part(q, q->texts[0]),
+                        request_origin(q), q->tx.tenant_name, url_part(q, q->texts[0]),
                         (long long)module, form_encode(q, filename));
         const char *md5_href = arena_printf(&q->arena, "%s.MD5SUM", href);
         json_t *links = json_object();

@@ -42,7 +42,7 @@ json_t *ddi_link(struct request *q, const char *fmt, ...)
         const char *tail = arena_vprintf(&q->arena, fmt, ap);
         va_end(ap);
         return json_pack("{s:s}", "href",
-                arena_printf(&q->arena, "%s/%s/controller/v1/%s/%s", http_origin(q->x),
+                arena_printf(&q->arena, "%s/%s/controller/v1/%s/%s", request_origin(q),
                         q->tenant_in_path, url_part(q, q->texts[0]), tail));
 }
 

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cloud/ota/answer.h"
+#include "cloud/ota/caller.h"
 #include "cloud/ota/cbor.h"
 #include "cloud/ota/ddi.h"
 #include "cloud/ota/openapi.h"
@@ -409,22 +410,40 @@ static int refuse_preflight(struct request *q)
         return 0;
 }
 
+/* 1: the request waits. */
+static int find_caller(struct request *q)
+{
+        int wait = 0;
+        switch (caller_find(q, &wait)) {
+        case CALLER_KNOWN:
+                return 0;
+        case CALLER_WAITS:
+                q->is_waiting = true;
+                return 1;
+        case CALLER_LIMITED:
+                http_add_header(q->x, "Retry-After", arena_printf(&q->arena, "%d", wait));
+                return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 429);
+        case CALLER_UNKNOWN:
+                break;
+        }
+        http_add_header(q->x, "WWW-Authenticate", "Basic realm=\"hawkBit\"");
+        return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 401);
+}
+
 static int run_management(struct request *q)
 {
         const char *parts[MAX_PARTS];
         struct ota *o = q->ota;
-        q->user = user_of_header(o->users, o->n_users, http_header(q->x, "Authorization"));
-        if (!q->user) {
-                http_add_header(q->x, "WWW-Authenticate", "Basic realm=\"hawkBit\"");
-                return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 401);
-        }
+        int r = find_caller(q);
+        if (r != 0)
+                return r;
         size_t n = split_path(q, q->path, parts);
         q->tx.user = q->user->name;
         if (is_preflight(q))
                 return refuse_preflight(q);
         if (n < 2 || strcmp(parts[1], "v1") != 0)
                 return no_route(q);
-        int r = find_route(q, mgmt_routes, parts + 2, n - 2, 0);
+        r = find_route(q, mgmt_routes, parts + 2, n - 2, 0);
         if (r != 0)
                 return r;
         seen_flush(o->seen, o);
@@ -498,26 +517,41 @@ static int run(struct request *q)
         return run_other(q);
 }
 
-void dispatch(void *arg, struct http_exchange *x)
+static void finish(struct request *q)
 {
-        if (page_answer(arg, x))
-                return;
-        struct request q = {
-                .ota = arg, .x = x, .file = -1, .media = MEDIA_HAL, .path = http_path(x)};
+        if (!q->is_waiting && !q->is_answered)
+                answer(q);
+        if (seen_is_full(q->ota->seen))
+                seen_flush(q->ota->seen, q->ota);
+        json_decref(q->body);
+        json_decref(q->reply);
+        problem_fini(&q->problem);
+        if (q->file >= 0)
+                close(q->file);
+        free(q->bytes);
+        user_fini(&q->caller);
+        arena_fini(&q->arena);
+}
+
+void dispatch_again(void *arg, struct http_exchange *x, struct login_result *result)
+{
+        struct request q = {.ota = arg,
+                .x = x,
+                .login = result,
+                .file = -1,
+                .media = MEDIA_HAL,
+                .path = http_path(x)};
         ota_tx(q.ota, &q.tx, &q.arena, &q.problem, 0, "");
-        if (run(&q) < 0 || tx_commit(&q.tx) < 0)
+        if (run(&q) < 0 || q.is_waiting || tx_commit(&q.tx) < 0)
                 tx_rollback(&q.tx);
         else
                 ota_tell(q.ota, &q.tx);
-        if (!q.is_answered)
-                answer(&q);
-        if (seen_is_full(q.ota->seen))
-                seen_flush(q.ota->seen, q.ota);
-        json_decref(q.body);
-        json_decref(q.reply);
-        problem_fini(&q.problem);
-        if (q.file >= 0)
-                close(q.file);
-        free(q.bytes);
-        arena_fini(&q.arena);
+        finish(&q);
+        login_result_free(result);
+}
+
+void dispatch(void *arg, struct http_exchange *x)
+{
+        if (!page_answer(arg, x))
+                dispatch_again(arg, x, NULL);
 }

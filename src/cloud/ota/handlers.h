@@ -243,6 +243,19 @@ int config_update(struct request *q);
 int config_remove(struct request *q);
 int userinfo_show(struct request *q);
 
+/* users.c, api_tokens.c: ours, not hawkBit's */
+extern const struct shape shape_user_create[], shape_user_update[], shape_api_token_create[];
+extern const struct entity_fields fields_user, fields_api_token;
+int users_list(struct request *q);
+int users_create(struct request *q);
+int user_show(struct request *q);
+int user_update(struct request *q);
+int user_remove(struct request *q);
+int api_tokens_list(struct request *q);
+int api_tokens_create(struct request *q);
+int api_token_show(struct request *q);
+int api_token_remove(struct request *q);
+
 /* ddi_poll.c, ddi_deployment.c, ddi_feedback.c, ddi_confirmation.c, ddi_artifacts.c */
 extern const struct shape shape_feedback[], shape_config_data[], shape_installed[],
         shape_ddi_confirmation[];

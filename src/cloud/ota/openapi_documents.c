@@ -26,7 +26,13 @@
 
 MEMBERS error[] = {{"exceptionClass", "text"}, {"errorCode", "text"}, {"message", "text"},
         {"info", "{any}"}, {"timestamp", "any"}, {"status", "int"}, {"error", "text"}, END};
-MEMBERS user_info[] = {{"tenant", "text!"}, {"username", "text!"}, {"permissions", "[text]!"}, END};
+MEMBERS user_info[] = {{"tenant", "text!"}, {"username", "text!"}, {"permissions", "[text]!"},
+        {"token", "text"}, END};
+MEMBERS user[] = {{"id", "long!"}, NAMED, {"tenant", "text!"}, {"permissions", "[text]!"},
+        {"password", "text"}, STAMPS, LINKS, END};
+MEMBERS api_token[] = {{"id", "long!"}, {"name", "text!"}, {"owner", "text!"}, {"tenant", "text!"},
+        {"permissions", "[text]"}, {"expiresAt", "long"}, {"lastUsedAt", "long"}, {"token", "text"},
+        STAMPS, LINKS, END};
 MEMBERS config_value[] = {
         {"value", "any!"}, {"global", "bool!"}, {"links", "[any]"}, STAMPS, LINKS, END};
 MEMBERS poll_status[] = {
@@ -148,4 +154,4 @@ const struct document documents[] = {{"Error", error}, {"UserInfo", user_info},
         {"ActionHistory", action_history}, {"DeploymentBase", deployment_base},
         {"ConfirmationAction", confirmation_action}, {"Stop", stop},
         {"CancelAction", cancel_action}, {"ConfirmationBase", confirmation_base}, {"Move", move},
-        {"Why", why}, {"WebHook", web_hook}, {0}};
+        {"Why", why}, {"User", user}, {"ApiToken", api_token}, {"WebHook", web_hook}, {0}};

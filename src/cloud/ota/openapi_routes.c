@@ -19,6 +19,18 @@
 
 const struct route_doc route_docs[] = {
         R("GET", "userinfo", "userinfo", "200 UserInfo", "Who is asking, and what that user may"),
+        EXT("GET", "users", "users list", "200 Page User", "Lists users of the database"),
+        EXT("POST", "users", "users create", "201 [User]",
+                "Creates users; a password that is made is in the answer"),
+        EXT("GET", "users/{n}", "users show", "200 User", "A user"),
+        EXT("PUT", "users/{n}", "users update", "200 User",
+                "Changes a user's password, permissions, description"),
+        EXT("DELETE", "users/{n}", "users delete", "204", "Deletes a user and its API tokens"),
+        EXT("GET", "tokens", "tokens list", "200 Page ApiToken", "Lists API tokens"),
+        EXT("POST", "tokens", "tokens create", "201 [ApiToken]",
+                "Creates API tokens; only this answer has them"),
+        EXT("GET", "tokens/{n}", "tokens show", "200 ApiToken", "An API token"),
+        EXT("DELETE", "tokens/{n}", "tokens delete", "204", "Ends an API token"),
         R("GET", "system/configs", "configs list", "200 {ConfigValue}",
                 "The tenant's configuration"),
         R("PUT", "system/configs", "configs set-many", "204", "Sets several keys, all or none"),
@@ -384,9 +396,10 @@ static const struct {
         {"optionalmoduletypes/", "moduleTypeId"}, {"targetfilters/", "filterId"},
         {"softwaremodules/", "moduleId"}, {"artifacts/{s", "fileName"},
         {"artifacts/", "artifactId"}, {"distributionsets/", "setId"}, {"assignedSM/", "moduleId"},
-        {"rollouts/", "rolloutId"}, {"webhooks/", "webhookId"}, {"deploygroups/", "groupId"},
-        {"deploymentBase/", "actionId"}, {"cancelAction/", "actionId"},
-        {"installedBase/", "actionId"}, {"confirmationBase/", "actionId"}};
+        {"users/", "userId"}, {"tokens/", "tokenId"}, {"rollouts/", "rolloutId"},
+        {"webhooks/", "webhookId"}, {"deploygroups/", "groupId"}, {"deploymentBase/", "actionId"},
+        {"cancelAction/", "actionId"}, {"installedBase/", "actionId"},
+        {"confirmationBase/", "actionId"}};
 
 const char *route_path_parameter(const char *path, int n)
 {

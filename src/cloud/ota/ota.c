@@ -24,6 +24,7 @@
 #include "cloud/registry/registry.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <string.h>
 
@@ -101,6 +102,7 @@ static void service_fini(struct service *s)
         if (o->seen && o->database)
                 seen_flush(o->seen, o);
         event_hub_free(o->hub);
+        login_free(o->login);
         http_server_free(o->http);
         free_event(s->terminate);
         free_event(s->interrupt);
@@ -193,6 +195,27 @@ static int listen_plain(struct service *s, const char *address, struct err *err)
         return r;
 }
 
+/* ── proxies ── */
+
+static int set_proxies(
+        struct ota *o, const char *const *texts, size_t n, bool uses_forwarded, struct err *err)
+{
+        o->uses_forwarded = uses_forwarded;
+        int r = n ? 0 : proxy_list_add(&o->proxies, PROXY_LOOPBACK, err);
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = proxy_list_add(&o->proxies, texts[i], err);
+        return r;
+}
+
+/* ── users ── */
+
+static int open_login(struct ota *o, int max_failures, struct err *err)
+{
+        struct login_options options = {
+                .max_failures = max_failures, .resume = dispatch_again, .arg = o};
+        return login_new(o->base, &options, &o->login, err);
+}
+
 /* ── alone ── */
 
 static int add_users(struct ota *o, const char *const *users, size_t n, struct err *err)
@@ -201,12 +224,29 @@ static int add_users(struct ota *o, const char *const *users, size_t n, struct e
         if (!o->users)
                 return err_set(err, -ENOMEM, "out of memory");
         for (size_t i = 0; i < n; i++) {
-                int r = user_parse(users[i], &o->users[i], err);
+                int r = user_parse(users[i], o->login, &o->users[i], err);
                 if (r < 0)
                         return r;
                 o->n_users++;
         }
         return 0;
+}
+
+static int listen_alone(struct service *s, const struct ota_standalone *options, struct err *err)
+{
+        int port = 0;
+        int r = options->listen ? listen_plain(s, options->listen, err) : 0;
+        if (r < 0 || !options->listen_tls)
+                return r;
+        if (!options->cert_file || !options->key_file)
+                return err_set(err, -EINVAL, "--listen-tls needs --cert and --key");
+        r = tls_server_new(options->cert_file, options->key_file, options->client_ca,
+                options->client_ca ? TLS_PEER_OPTIONAL : TLS_PEER_NONE, &s->tls, err);
+        if (r == 0)
+                r = http_server_listen(s->ota.http, options->listen_tls, s->tls, &port, err);
+        if (r == 0)
+                log_info("update server on https port %d", port);
+        return r;
 }
 
 int ota_serve_standalone(const struct ota_standalone *options, struct err *err)
@@ -220,9 +260,17 @@ int ota_serve_standalone(const struct ota_standalone *options, struct err *err)
         if (r == 0)
                 r = service_open(&s, db, artifacts, err);
         if (r == 0)
-                r = add_users(&s.ota, options->users, options->n_users, err);
+                r = open_login(&s.ota, options->login_failures, err);
         if (r == 0)
-                r = listen_plain(&s, options->listen, err);
+                r = add_users(&s.ota, options->users, options->n_users, err);
+        if (r == 0 && options->users_file)
+                r = users_read_file(
+                        options->users_file, s.ota.login, &s.ota.users, &s.ota.n_users, err);
+        if (r == 0)
+                r = set_proxies(
+                        &s.ota, options->proxies, options->n_proxies, options->uses_forwarded, err);
+        if (r == 0)
+                r = listen_alone(&s, options, err);
         if (r < 0)
                 return r;
         s.ota.has_both_links = options->has_both_links;
@@ -254,7 +302,11 @@ static int read_admin(struct service *s, const struct cloud_config *config, stru
         if (r < 0)
                 return r;
         text.data[strcspn(text.data, "\r\n")] = '\0';
-        r = user_set(&o->users[0], "admin", text.data, config->tenant, "TENANT_ADMIN", err);
+        char stored[LOGIN_KEYED_SIZE];
+        login_keyed(o->login, text.data, stored);
+        OPENSSL_cleanse(text.data, text.len);
+        r = user_set(
+                &o->users[0], "admin", stored, config->tenant, "TENANT_ADMIN,SYSTEM_ADMIN", err);
         o->n_users = 1;
         return r;
 }
@@ -301,6 +353,11 @@ static int open_cloud(struct service *s, const struct cloud_config *config, stru
         int r = registry_open(config, &s->registry, err);
         if (r == 0)
                 r = broker_hints_new(o->base, config, &s->hints, err);
+        const char *proxies = config->trusted_proxies;
+        if (r == 0)
+                r = set_proxies(o, &proxies, 1, strcmp(config->forwarded_headers, "on") == 0, err);
+        if (r == 0)
+                r = open_login(o, (int)config->login_failures, err);
         if (r == 0)
                 r = read_admin(s, config, err);
         if (r == 0)

@@ -27,10 +27,20 @@
 int ota_serve(const struct cloud_config *config, struct err *err);
 
 struct ota_standalone {
-        const char *listen;       /* 127.0.0.1:8080; loopback only */
-        const char *data_dir;     /* ota.db and artifacts/ are made in it */
-        const char *const *users; /* `NAME:PASSWORD:TENANT:ROLES` each */
+        const char *listen;               /* 127.0.0.1:8080; loopback only; NULL: TLS alone */
+        const char *listen_tls;           /* any address; NULL: none */
+        const char *cert_file, *key_file; /* for it */
+        const char
+                *client_ca; /* certificates of devices are checked by it; NULL: none are asked for
+                                */
+        const char *const *proxies; /* addresses or networks whose headers count */
+        size_t n_proxies;           /* 0: loopback */
+        bool uses_forwarded;        /* links by Forwarded and X-Forwarded-* of those */
+        const char *data_dir;       /* ota.db and artifacts/ are made in it */
+        const char *const *users;   /* `NAME:PASSWORD:TENANT:ROLES` each */
         size_t n_users;
+        const char *users_file; /* the same, a line each; NULL: none */
+        int login_failures;  /* wrong passwords in a row before the first wait; 0: never a wait */
         bool has_both_links; /* `download` beside `download-http` in deployments */
 };
 int ota_serve_standalone(const struct ota_standalone *options, struct err *err);

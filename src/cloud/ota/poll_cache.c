@@ -57,8 +57,10 @@ void poll_cache_free(struct poll_cache *c)
 static bool make_key(struct request *q, struct buf *key)
 {
         static const char *const without[] = {"If-None-Match", "X-Controller-Id", "X-Authority",
-                "X-Authority-0", "X-Authority-1"};
-        static const char *const with[] = {"Host", "Authorization", "Accept", "X-Forwarded-For"};
+                "X-Authority-0", "X-Authority-1", "X-Ssl-Client-Cn"};
+        static const char *const with[] = {"Host", "Authorization", "Accept", "X-Forwarded-For",
+                "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
+                "Forwarded"};
         const char *name = http_peer_cn(q->x);
         if (http_query(q->x) || strcmp(http_method(q->x), "GET") != 0)
                 return false;
@@ -127,7 +129,8 @@ void poll_cache_keep(struct poll_cache *c, struct request *q, int64_t target)
 {
         CLEAN_BUF struct buf key = BUF_INIT(LIMIT_HTTP_HEADER_BYTES);
         CLEAN_BUF struct buf body = BUF_INIT(LIMIT_KIB(16));
-        if (q->media == MEDIA_CBOR || !make_key(q, &key) || json_append(&body, q->reply) < 0)
+        if (q->is_never_kept || q->media == MEDIA_CBOR || !make_key(q, &key) ||
+                json_append(&body, q->reply) < 0)
                 return;
         uint64_t hash = hash_of(&key);
         struct entry **link = find(c, &key, hash);

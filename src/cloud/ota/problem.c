@@ -144,6 +144,8 @@ static const char *reason(int status)
                 return "Not Acceptable";
         case 415:
                 return "Unsupported Media Type";
+        case 429:
+                return "Too Many Requests";
         default:
                 return "Internal Server Error";
         }

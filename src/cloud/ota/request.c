@@ -47,6 +47,43 @@ int request_forbid(struct request *q)
         return tx_problem(&q->tx, PROBLEM_PERMISSION, "Insufficient Permission");
 }
 
+/* ── proxies ── */
+
+/* True if the peer may say what the client asked for, and does. */
+static bool read_forwarded(struct request *q, struct forwarded *ret)
+{
+        const char *header = http_header(q->x, "Forwarded");
+        if (!q->ota->uses_forwarded || !proxy_list_has(&q->ota->proxies, http_peer(q->x)))
+                return false;
+        if (header)
+                return forwarded_parse(header, &q->arena, ret);
+        forwarded_from_x(http_header(q->x, "X-Forwarded-Proto"),
+                http_header(q->x, "X-Forwarded-Host"), http_header(q->x, "X-Forwarded-Port"),
+                http_header(q->x, "X-Forwarded-Prefix"), http_header(q->x, "X-Forwarded-For"),
+                &q->arena, ret);
+        return true;
+}
+
+const char *request_origin(struct request *q)
+{
+        struct forwarded f;
+        const char *host = http_header(q->x, "Host");
+        if (q->origin)
+                return q->origin;
+        if (read_forwarded(q, &f))
+                q->origin = forwarded_origin(&f, http_is_tls(q->x) ? "https" : "http",
+                        host ? host : "localhost", &q->arena);
+        else
+                q->origin = http_origin(q->x);
+        return q->origin;
+}
+
+const char *request_peer(struct request *q)
+{
+        struct forwarded f;
+        return read_forwarded(q, &f) && f.client ? f.client : http_peer(q->x);
+}
+
 /* ── what goes out ── */
 
 int reply_json(struct request *q, int status, json_t *value)
@@ -74,7 +111,7 @@ __attribute__((format(printf, 3, 0))) static json_t *make_link(
         struct request *q, const char *name, const char *fmt, va_list ap)
 {
         const char *tail = arena_vprintf(&q->arena, fmt, ap);
-        const char *href = arena_printf(&q->arena, "%s/rest/v1/%s", http_origin(q->x), tail);
+        const char *href = arena_printf(&q->arena, "%s/rest/v1/%s", request_origin(q), tail);
         return json_pack("{s:s, s:s*}", "href", href, "name", name);
 }
 

@@ -31,8 +31,13 @@ struct request {
         struct problem problem;
         struct tx tx;
         const struct route *route;
-        const struct user *user;            /* Management only */
-        const char *path;                   /* as sent */
+        const struct user *user; /* Management only: `caller` once it is known */
+        struct user caller;
+        const struct login_result *login; /* what the worker found out; NULL: begun just now */
+        const char *origin;               /* of links; NULL: not asked for yet */
+        bool is_never_kept;               /* its answer may not answer others */
+        bool is_waiting;  /* the exchange waits for the worker and comes again; don't answer */
+        const char *path; /* as sent */
         const char *tenant_in_path;         /* DDI: as the device spelled it */
         const char *texts[REQUEST_MAX_IDS]; /* decoded path parts, in order */
         int64_t ids[REQUEST_MAX_IDS];       /* of those that are numbers */
@@ -65,6 +70,11 @@ bool request_flag(const struct request *q, const char *name);
 bool request_may(const struct request *q, uint64_t permissions);
 /* Sets the problem of a missing permission and returns -1. */
 int request_forbid(struct request *q);
+
+/* `https://host:port` and a prefix, as the client wrote it: to us, or to the proxy before us. */
+const char *request_origin(struct request *q);
+/* The numeric address of the client, before the proxies that are believed. */
+const char *request_peer(struct request *q);
 
 /* ── answers ── */
 int reply_json(struct request *q, int status, json_t *value); /* takes `value`; returns 0 */

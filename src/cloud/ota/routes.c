@@ -335,6 +335,18 @@ const struct route mgmt_routes[] = {
                 NULL, NULL},
         {"GET", "rollouts/{n}/deploygroups/{n}/targets", READ(ROLLOUT) | READ(TARGET),
                 rollout_group_targets, NULL, LIST, &fields_group_targets, NULL, NULL},
+
+        /* ours: users and API tokens */
+        {"GET", "users", PERMIT_USERS, users_list, NULL, LIST, &fields_user, NULL, NULL},
+        {"POST", "users", PERMIT_USERS, users_create, shape_user_create, 0, NULL, NULL, NULL},
+        {"GET", "users/{n}", PERMIT_USERS, user_show, NULL, 0, NULL, NULL, NULL},
+        {"PUT", "users/{n}", PERMIT_USERS, user_update, shape_user_update, 0, NULL, NULL, NULL},
+        {"DELETE", "users/{n}", PERMIT_USERS, user_remove, NULL, NONE, NULL, NULL, NULL},
+        {"GET", "tokens", PERMIT_USERS, api_tokens_list, NULL, LIST, &fields_api_token, NULL, NULL},
+        {"POST", "tokens", PERMIT_USERS, api_tokens_create, shape_api_token_create, 0, NULL, NULL,
+                NULL},
+        {"GET", "tokens/{n}", PERMIT_USERS, api_token_show, NULL, 0, NULL, NULL, NULL},
+        {"DELETE", "tokens/{n}", PERMIT_USERS, api_token_remove, NULL, NONE, NULL, NULL, NULL},
         {0},
 };
 

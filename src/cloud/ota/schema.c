@@ -168,5 +168,15 @@ static const char withdrawal[] =
         "ALTER TABLE ds ADD COLUMN withdrawal INTEGER NOT NULL DEFAULT 0;"
         "CREATE INDEX ds_by_withdrawal ON ds(withdrawal) WHERE withdrawal<>0;";
 
-const char *const ota_migrations[] = {first, better, scale, events, withdrawal};
+/* Who may call the Management API. Login names carry no tenant, so they are unique over all; a
+ * token's owner is a name because users of the command line have no row. */
+static const char accounts[] =
+        "CREATE TABLE account(" ID ", " TENANT ", name TEXT NOT NULL UNIQUE, password TEXT NOT "
+        "NULL, roles TEXT NOT NULL, description TEXT, " AUDIT ");"
+        "CREATE INDEX account_by_tenant ON account(tenant);"
+        "CREATE TABLE api_token(" ID ", " TENANT ", name TEXT NOT NULL, owner TEXT NOT NULL,"
+        " sha256 TEXT NOT NULL UNIQUE, roles TEXT, expires_at INTEGER, used_at INTEGER, " AUDIT
+        ", UNIQUE(tenant, owner, name));";
+
+const char *const ota_migrations[] = {first, better, scale, events, withdrawal, accounts};
 const int ota_n_migrations = sizeof(ota_migrations) / sizeof(ota_migrations[0]);

@@ -7,6 +7,7 @@
  */
 #include "base/http_server.h"
 #include "cloud/ota/auth.h"
+#include "cloud/ota/proxy.h"
 #include "cloud/ota/tx.h"
 
 #include <event2/event.h>
@@ -21,14 +22,17 @@ struct ota {
         struct event_base *base;
         struct database *database;
         struct http_server *http;
-        struct user *users;
+        struct login *login;
+        struct user *users; /* those of the start */
         size_t n_users;
         char *artifacts_dir;
         char *polling_time;       /* default of `pollingTime`; NULL: hawkBit's */
         bool has_both_links;      /* `download` beside `download-http` */
         char *viewer_address;     /* of the fleet's page, which ours links to; NULL: none */
-        char *certificate_tenant; /* devices with a client certificate belong to it; NULL: none do
-                                   */
+        char *certificate_tenant; /* lets devices with a certificate in unless it says no; NULL: none
+                                     does */
+        struct proxy_list proxies; /* whose headers count */
+        bool uses_forwarded;       /* links are as the proxies' clients asked */
         struct seen *seen;
         struct due *due;
         struct event_hub *hub; /* NULL where nobody is served */
@@ -51,3 +55,5 @@ int64_t tenant_find(struct tx *tx, const char *name, bool create, const char **r
 void ota_tell(struct ota *o, struct tx *tx);
 
 void dispatch(void *arg, struct http_exchange *x); /* handles one HTTP request */
+/* Handles it from the start once more, now that the worker is done; takes `result`. */
+void dispatch_again(void *arg, struct http_exchange *x, struct login_result *result);

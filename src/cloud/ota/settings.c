@@ -29,6 +29,9 @@ const struct setting settings_table[] = {
         {"batch.assignments.enabled", SETTING_BOOL, "false"},
         {SETTING_CONFIRMATION, SETTING_BOOL, "false"},
         {SETTING_IMPLICIT_LOCK, SETTING_BOOL, "true"},
+        {SETTING_CERTIFICATE, SETTING_BOOL, "false"},
+        {SETTING_FINGERPRINTS, SETTING_TEXT, ""},
+        {SETTING_SSL_HEADERS, SETTING_BOOL, "false"},
         {SETTING_TIMEOUT, SETTING_DURATION, ""},
         {SETTING_TIMEOUT_TOTAL, SETTING_DURATION, ""},
         {SETTING_PROOF, SETTING_DURATION, ""},
@@ -107,6 +110,9 @@ const char *settings_text(struct tx *tx, const char *key)
                 return value;
         if (s && s->type == SETTING_POLLING && tx->polling_time)
                 return tx->polling_time;
+        if (s && strcmp(key, SETTING_CERTIFICATE) == 0 && tx->certificate_tenant &&
+                strcasecmp(tx->certificate_tenant, tx->tenant_name) == 0)
+                return "true";
         return s ? s->value : "";
 }
 

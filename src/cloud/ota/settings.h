@@ -44,6 +44,9 @@ struct setting {
 /* Ours: by default everything is as in hawkBit (docs/update-server.md has the table). They are
  * listed only where a tenant has set them, so that hawkBit's list stays hawkBit's. */
 #define SETTING_OURS "driveline."
+#define SETTING_CERTIFICATE "driveline.authentication.certificate.enabled"
+#define SETTING_FINGERPRINTS "driveline.authentication.certificate.fingerprints"
+#define SETTING_SSL_HEADERS "driveline.authentication.header.ssl.enabled"
 #define SETTING_TIMEOUT "driveline.action.timeout"
 #define SETTING_TIMEOUT_TOTAL "driveline.action.timeout.total"
 #define SETTING_PROOF "driveline.action.proof"

@@ -19,6 +19,7 @@ void ota_tx(struct ota *o, struct tx *tx, struct arena *arena, struct problem *p
                 .tenant = tenant,
                 .user = user,
                 .polling_time = o->polling_time,
+                .certificate_tenant = o->certificate_tenant,
         };
 }
 

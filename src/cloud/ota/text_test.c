@@ -4,7 +4,6 @@
  * bodies, shapes, CBOR, schedules and users. */
 #include "base/clean.h"
 #include "base/clock.h"
-#include "cloud/ota/auth.h"
 #include "cloud/ota/cbor.h"
 #include "cloud/ota/cron.h"
 #include "cloud/ota/media.h"
@@ -318,7 +317,7 @@ static void bad_windows_are_refused(void **state)
         assert_int_equal(cron_window_at(NULL, "00:10:00", "Z", 0, &w), -EINVAL);
 }
 
-/* ── users ── */
+/* ── versions ── */
 
 static void versions_have_an_order(void **state)
 {
@@ -340,43 +339,6 @@ static void versions_have_an_order(void **state)
         }
 }
 
-static void roles_become_permissions(void **state)
-{
-        struct user u;
-        (void)state;
-        assert_int_equal(user_parse("a:p:DEFAULT:REPOSITORY_ADMIN,READ_TARGET", &u, NULL), 0);
-        assert_true(u.permissions & READ(SET));
-        assert_true(u.permissions & PERMIT_DOWNLOAD);
-        assert_true(u.permissions & READ(TARGET_TYPE));
-        assert_false(u.permissions & UPDATE(TARGET));
-        assert_string_equal(u.authorities[0], "ROLE_REPOSITORY_ADMIN");
-        assert_string_equal(u.authorities[1], "READ_TARGET");
-        user_fini(&u);
-        assert_int_equal(user_parse("a:p:DEFAULT:", &u, NULL), 0);
-        assert_int_equal(u.n_authorities, 0);
-        user_fini(&u);
-        assert_true(user_parse("a:p:DEFAULT", &u, NULL) < 0);
-        assert_true(user_parse("a:p::X", &u, NULL) < 0);
-        assert_true(user_parse("a:p:T:NOTHING", &u, NULL) < 0);
-}
-
-static void only_right_credentials_are_a_user(void **state)
-{
-        struct user u;
-        (void)state;
-        assert_int_equal(user_parse("admin:admin:DEFAULT:TENANT_ADMIN", &u, NULL), 0);
-        assert_non_null(user_of_header(&u, 1, "Basic YWRtaW46YWRtaW4="));
-        assert_non_null(user_of_header(&u, 1, "basic YWRtaW46YWRtaW4="));
-        static const char *const bad[] = {NULL, "", "Basic", "Basic ",
-                "Basic  YWRtaW46YWRtaW4=", "Basic YWRtaW4=", "Basic YWRtaW46YWRtaW8x", "Basic !!!!",
-                "Bearer YWRtaW46YWRtaW4=", "Basic YWRtaW46YWRtaW4"};
-        for (size_t i = 0; i < N_ELEMENTS(bad); i++) {
-                if (user_of_header(&u, 1, bad[i]))
-                        fail_msg("'%s' was taken", bad[i]);
-        }
-        user_fini(&u);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -396,8 +358,6 @@ int main(void)
                 cmocka_unit_test(windows_open_when_the_schedule_says),
                 cmocka_unit_test(bad_windows_are_refused),
                 cmocka_unit_test(versions_have_an_order),
-                cmocka_unit_test(roles_become_permissions),
-                cmocka_unit_test(only_right_credentials_are_a_user),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

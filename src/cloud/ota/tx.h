@@ -46,10 +46,11 @@ struct tx {
         int64_t now;    /* ms since 1970, the same for the whole unit */
         int64_t tenant; /* row of the tenant */
         const char *tenant_name;
-        const char *user;         /* who is written as the author */
-        const char *polling_time; /* what devices are told where the tenant set nothing; NULL:
+        const char *user;               /* who is written as the author */
+        const char *polling_time;       /* what devices are told where the tenant set nothing; NULL:
                                      00:05:00 */
-        bool is_device;           /* a device acts: it changes rows without becoming their author */
+        const char *certificate_tenant; /* where device certificates count unless it is set */
+        bool is_device; /* a device acts: it changes rows without becoming their author */
         bool is_open;
         bool has_events; /* rows of the table event were written: after the commit others wait */
         bool has_failed; /* a statement did, whatever problem was set before it */
