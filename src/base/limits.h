@@ -19,6 +19,8 @@
 #define LIMIT_JSON_DEPTH 32
 /* hawkBit: hawkbit.server.security.dos.maxArtifactSize, 1 GiB. */
 #define LIMIT_ARTIFACT_BYTES LIMIT_MIB(1024)
+/* An answer that the command line takes: 500 distribution sets with 100 modules each. */
+#define LIMIT_API_ANSWER_BYTES LIMIT_MIB(64)
 /* HTTP head: the longest hawkBit request line seen is below 2 kB. */
 #define LIMIT_HTTP_HEADER_BYTES LIMIT_KIB(16)
 /* Names of things are MQTT client ids and certificate common names (X.520 ub-common-name is 64). */

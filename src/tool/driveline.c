@@ -19,6 +19,7 @@ static const struct cli_verb verbs[] = {
         {"stream", "read the durable stream of messages", verb_stream},
         {"query", "read the store: tables, JSON or CSV", verb_query},
         {"pipeline", "create pipelines, follow and repeat their runs", verb_pipeline},
+        {"api", "call any route of the update server, or of another hawkBit", verb_api},
         {"rollout", "list and steer rollouts", verb_rollout},
         {"target", "list the cars that the update server knows", verb_target},
         {"action", "list and cancel update actions", verb_action},

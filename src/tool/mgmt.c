@@ -102,6 +102,19 @@ static int run_call(const struct cloud_config *config, const char *method, const
         return c->result;
 }
 
+int mgmt_local(const struct verb_context *v, struct buf *url, struct buf *password, struct err *err)
+{
+        struct cloud_config config;
+        int r = cloud_config_load(v->data_dir, &config, err);
+        if (r < 0)
+                return r;
+        CLEAN_MEM char *path = cloud_path(&config, CLOUD_ADMIN_PASSWORD);
+        buf_addf(url, "http://%s", config.http_listen);
+        r = path ? fs_read(path, password, err) : err_set(err, -ENOMEM, "out of memory");
+        cloud_config_fini(&config);
+        return r;
+}
+
 int mgmt_call(const struct verb_context *v, const char *method, const char *target,
         const char *body, json_t **ret, struct err *err)
 {

@@ -21,6 +21,7 @@ int verb_stream(void *context, int argc, char **argv);
 int verb_query(void *context, int argc, char **argv);
 int verb_pipeline(void *context, int argc, char **argv);
 int verb_pipeline_hook(void); /* what git runs after a push; an exit code */
+int verb_api(void *context, int argc, char **argv);
 int verb_rollout(void *context, int argc, char **argv);
 int verb_target(void *context, int argc, char **argv);
 int verb_action(void *context, int argc, char **argv);

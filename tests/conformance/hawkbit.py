@@ -267,7 +267,7 @@ class World:
 
     # What refers to others goes first.
     ORDER = ("rollouts", "targetfilters", "targets", "distributionsets", "softwaremodules", "targettags", "distributionsettags",
-             "targettypes", "distributionsettypes", "softwaremoduletypes", "webhooks")
+             "targettypes", "distributionsettypes", "softwaremoduletypes", "webhooks", "tokens", "users")
 
     def __init__(self, server):
         self.server = server

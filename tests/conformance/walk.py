@@ -134,6 +134,8 @@ def at(w, *path, query=None, body=None):
 
 ENTRY = [{"key": "k", "value": "v"}]
 PLAIN = {  # what a POST of a collection needs
+    "users": lambda w: [{"name": w.name("user"), "permissions": ["READ_TARGET"]}],
+    "tokens": lambda w: [{"name": w.name("token"), "permissions": ["READ_TARGET"]}],
     "targets": lambda w: [{"controllerId": w.keep("targets", w.name())}],
     "softwaremodules": lambda w: [{"name": w.name(), "version": "1", "type": "os"}],
     "distributionsets": lambda w: [{"name": w.name(), "version": "1"}],
@@ -237,7 +239,9 @@ ONE = {
     "targets": target, "targettags": lambda w: tagged(w, "targettags"), "distributionsettags": lambda w: tagged(w, "distributionsettags"),
     "targettypes": lambda w: type_of(w, "targettypes"), "softwaremoduletypes": lambda w: type_of(w, "softwaremoduletypes"),
     "distributionsettypes": lambda w: type_of(w, "distributionsettypes"), "targetfilters": filter_of, "softwaremodules": lambda w: w.module(),
-    "distributionsets": lambda w: w.ds(), "rollouts": ready, "webhooks": hook, "device": target,
+    "distributionsets": lambda w: w.ds(), "rollouts": ready, "webhooks": hook,
+    **{kind: (lambda kind: lambda w: w.keep(kind, w.expect(201, "POST", f"/{kind}", PLAIN[kind](w))[0]["id"]))(kind) for kind in ("users", "tokens")},
+    "device": target,
 }
 
 

@@ -678,3 +678,10 @@ def test_the_update_server_itself_takes_an_assignment(driveline):
     assert show()["state"] == "succeeded", show()["cause"]
     car.update("success")
     wait_until(lambda: show()["deployment"]["state"] == "finished", 30, "the assignment's end")
+
+
+def test_any_route_of_the_local_update_server_is_a_command(driveline):
+    """`driveline api` knows where the cloud is and the admin's password."""
+    done = run_verb(driveline.data, "api", "userinfo", "--output", "json")
+    assert json.loads(done.stdout)["username"] == "admin"
+    assert "name" in run_verb(driveline.data, "api", "softwaremoduletypes", "list").stdout.splitlines()[0]

@@ -5,6 +5,7 @@
 #include "base/clean.h"
 #include "cloud/ota/filter.h"
 #include "cloud/ota/openapi_tables.h"
+#include "cloud/ota/ota.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -392,6 +393,11 @@ json_t *openapi_document(bool has_management, bool has_devices)
         return json_pack("{s:s, s:{s:s, s:s}, s:[{s:[]}], s:o, s:o}", "openapi", "3.0.1", "info",
                 "title", "Driveline update server", "version", DRIVELINE_VERSION, "security",
                 "basic", "paths", paths, "components", components());
+}
+
+json_t *ota_openapi(void)
+{
+        return openapi_document(true, true);
 }
 
 static void list_routes(struct buf *b, const struct route *table, const char *prefix)
