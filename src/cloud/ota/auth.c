@@ -70,6 +70,28 @@ static uint64_t bits_of(const char *name)
         return 0;
 }
 
+static void print_one(const char *verb, const char *name, const char *between, struct buf *text)
+{
+        buf_addf(text, "%s%s%s", text->len ? between : "", verb, name);
+}
+
+void permissions_print(uint64_t bits, const char *between, struct buf *text)
+{
+        for (int e = 0; e < (int)N_ELEMENTS(entities); e++) {
+                for (int v = 0; v < 4; v++) {
+                        if (bits & PERMIT(v, e))
+                                print_one(verbs[v], entities[e], between, text);
+                }
+        }
+        for (size_t i = 0; i < N_ELEMENTS(bundles); i++) {
+                bool is_single = (bundles[i].bits & (bundles[i].bits - 1)) == 0;
+                if (is_single && (bits & bundles[i].bits))
+                        print_one("", bundles[i].name, between, text);
+        }
+        if (bits & PERMIT_USERS)
+                print_one("", "TENANT_ADMIN", between, text);
+}
+
 static bool is_role(const char *name)
 {
         static const char *const roles[] = {"TENANT_ADMIN", "SYSTEM_ADMIN", "TARGET_ADMIN",

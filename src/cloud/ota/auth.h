@@ -12,6 +12,7 @@
  * Some users are there from the start (options, a file, the cloud's admin): they live in memory, as
  * keyed digests of their passwords. All others are rows of `account` (users.c).
  */
+#include "base/buf.h"
 #include "base/err.h"
 #include "cloud/ota/login.h"
 
@@ -64,5 +65,7 @@ void user_fini(struct user *u);
  * may read is refused. */
 int users_read_file(const char *path, const struct login *login, struct user **users, size_t *n,
         struct err *err);
+/* The permissions in `bits` by name into `text`, with `between` between them. */
+void permissions_print(uint64_t bits, const char *between, struct buf *text);
 /* What `roles` imply; an unknown one is an error. */
 int roles_permissions(const char *roles, uint64_t *ret, struct err *err);

@@ -389,10 +389,19 @@ int ota_serve(const struct cloud_config *config, struct err *err)
         return service_run(&s, err);
 }
 
+/* `METHOD path`, and the permissions that it needs: A+B both, A|B one of them. */
+static void print_route(FILE *out, const struct route *r)
+{
+        CLEAN_BUF struct buf text = BUF_INIT(LIMIT_KIB(4));
+        permissions_print(r->permission, r->flags & ROUTE_ANY_PERMISSION ? "|" : "+", &text);
+        fprintf(out, "%s /rest/v1/%s%s%s\n", r->method, r->path, text.len ? " " : "",
+                buf_text(&text));
+}
+
 void ota_print_routes(FILE *out)
 {
         for (const struct route *r = mgmt_routes; r->method; r++)
-                fprintf(out, "%s /rest/v1/%s\n", r->method, r->path);
+                print_route(out, r);
         for (const struct route *r = ddi_routes; r->method; r++)
                 fprintf(out, "%s /{tenant}/controller/v1/{id}%s%s\n", r->method,
                         *r->path ? "/" : "", r->path);

@@ -45,7 +45,7 @@ struct ota_standalone {
 };
 int ota_serve_standalone(const struct ota_standalone *options, struct err *err);
 
-/* Writes every route as `METHOD path` lines, for documents and tests. */
+/* Writes every route as `METHOD path PERMISSIONS` lines, for documents and tests. */
 void ota_print_routes(FILE *out);
 /* The interface as an OpenAPI document, new; `driveline api` makes its commands of it. */
 json_t *ota_openapi(void);
