@@ -272,6 +272,18 @@ bool action_is_forced_now(const struct action *a, int64_t now)
         return a->type == ACTION_FORCED || (a->type == ACTION_TIMEFORCED && a->forced_time <= now);
 }
 
+bool action_make_forced(struct tx *tx, struct action *a)
+{
+        if (action_is_forced_now(a, tx->now))
+                return false;
+        a->type = ACTION_FORCED;
+        a->forced_time = 0;
+        sql_run(tx,
+                "UPDATE action SET type=?, forced_time=0, modified_by=?, modified_at=? WHERE id=?",
+                SQL_I(ACTION_FORCED), SQL_T(tx->user), SQL_I(tx->now), SQL_I(a->id));
+        return true;
+}
+
 void action_handling(struct tx *tx, const struct action *a, const char **ret_download,
         const char **ret_update, const char **ret_window)
 {

@@ -100,6 +100,8 @@ int action_cancel(struct tx *tx, struct action *a, bool is_forced);
 void action_delete(struct tx *tx, int64_t id);
 
 bool action_is_forced_now(const struct action *a, int64_t now);
+/* False: it is already. */
+bool action_make_forced(struct tx *tx, struct action *a);
 /* `forced`, `attempt` or `skip` for the device. */
 void action_handling(struct tx *tx, const struct action *a, const char **ret_download,
         const char **ret_update, const char **ret_window);

@@ -273,13 +273,8 @@ int target_action_update(struct request *q)
                 return -1;
         if (!type || strcmp(type, "forced") != 0)
                 return tx_problem(&q->tx, PROBLEM_CONSTRAINT, "An action can only be made forced");
-        if (!action_is_forced_now(&a, q->tx.now)) {
-                sql_run(&q->tx,
-                        "UPDATE action SET type=?, forced_time=0, modified_by=?, modified_at=? "
-                        "WHERE id=?",
-                        SQL_I(ACTION_FORCED), SQL_T(q->tx.user), SQL_I(q->tx.now), SQL_I(a.id));
+        if (action_make_forced(&q->tx, &a))
                 tx_tell(&q->tx, q->texts[0]);
-        }
         return reply_json(q, 200, read_action_json(q, a.id));
 }
 

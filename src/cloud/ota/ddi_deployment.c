@@ -184,7 +184,9 @@ int ddi_deployment(struct request *q)
         struct action a;
         if (ddi_require_target(q, &t) < 0 || ddi_require_action(q, &t, &a) < 0)
                 return -1;
-        if (is_withdrawn(&a) || a.status == ACTION_WAIT_FOR_CONFIRMATION)
+        /* a rollout's later group: reading it early would take it out of its group's start */
+        if (is_withdrawn(&a) || a.status == ACTION_WAIT_FOR_CONFIRMATION ||
+                a.status == ACTION_SCHEDULED)
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 404);
         if (ddi_end_without_window(q, &a)) {
                 tx_commit(&q->tx); /* the end counts, though the answer is a 404 */
@@ -203,7 +205,7 @@ int ddi_installed_base(struct request *q)
         struct action a;
         if (ddi_require_target(q, &t) < 0 || ddi_require_action(q, &t, &a) < 0)
                 return -1;
-        if (a.is_active || is_withdrawn(&a))
+        if (a.is_active || is_withdrawn(&a) || a.status == ACTION_SCHEDULED)
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 404);
         return reply_json(q, 200, deployment_document(q, &a, "deployment"));
 }

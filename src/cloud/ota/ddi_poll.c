@@ -70,6 +70,15 @@ bool ddi_end_without_window(struct request *q, struct action *a)
         return true;
 }
 
+bool ddi_next_action(struct request *q, const struct target *t, struct action *ret)
+{
+        while (action_next(&q->tx, t->id, ret)) {
+                if (!ddi_end_without_window(q, ret))
+                        return true;
+        }
+        return false;
+}
+
 /* ── registration ── */
 
 /* The first address of X-Forwarded-For if it is one, else the peer's. */
@@ -195,9 +204,7 @@ int ddi_poll(struct request *q)
         char sleep[POLLING_TEXT_SIZE];
         if (ddi_register(q, &t) < 0)
                 return -1;
-        bool has_next = action_next(&q->tx, t.id, &next);
-        if (has_next && ddi_end_without_window(q, &next))
-                has_next = action_next(&q->tx, t.id, &next);
+        bool has_next = ddi_next_action(q, &t, &next);
         polling_format(sleep_ms(q, &t, has_next ? &next : NULL), sleep);
         json_t *j = json_pack("{s:{s:{s:s}}}", "config", "polling", "sleep", sleep);
         json_t *links = poll_links(q, &t, has_next ? &next : NULL);
