@@ -459,6 +459,7 @@ def listen(server):
         opened.append(Stream(server, *args, **more))
         return opened[-1]
     yield make
+    assert server.program.stop() == 0  # also with all of them open
     for stream in opened:
         stream.close()
 
@@ -512,6 +513,16 @@ def test_a_stream_shows_only_what_its_reader_may_see(server, listen):
     other.wait_for("target.registered")
     assert reader.types() == ["target.registered"] and reader.events[0][2]["data"]["controllerId"] == "seen"
     assert other.types() == ["target.registered"] and other.events[0][2]["data"]["controllerId"] == "theirs"
+
+
+def test_streams_are_bounded_and_hold_no_server_back(server, listen):
+    server.configure("driveline.events.enabled", True)
+    opened = [listen() for _ in range(33)]
+    assert [stream.status for stream in opened] == [200] * 32 + [429]
+    assert opened[-1].answer.getheader("Retry-After")
+    opened[0].close()
+    wait_until(lambda: listen().status == 200, 15, "room for another stream")
+    # the server's end, with 32 of them open, is checked by the fixture
 
 
 class Receiver:
