@@ -464,7 +464,8 @@ def test_a_user_sees_no_button_that_the_server_would_refuse(page, scene):
 
 def test_settings_are_checked_before_and_by_the_server(page, scene):
     page.begin("/settings")
-    page.wait("document.querySelectorAll('.setting').length > 15")
+    page.wait("document.querySelectorAll('.setting').length > 25")
+    assert page.complaints() == []
 
     def save(key, value):
         box = page.driver.find_element(By.ID, f"setting-{key}")

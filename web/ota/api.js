@@ -69,7 +69,7 @@ export class ApiError extends Error {
 async function ask(path, options, tries = 2) {
   const answer = await fetch(path, options);
   const wait = Number(answer.headers.get('Retry-After'));
-  if (answer.status !== 429 || options.method !== 'GET' || !wait || !tries) return answer;
+  if (answer.status !== 429 || options.method !== 'GET' || !session.user || !wait || !tries) return answer;
   await new Promise((resolve) => setTimeout(resolve, Math.min(wait, 10) * 1000));
   return ask(path, options, tries - 1);
 }
@@ -77,7 +77,7 @@ async function ask(path, options, tries = 2) {
 const WORDS = {
   401: 'The server does not accept this name and password.',
   403: 'Your user has no permission for this.',
-  429: 'The server is asked too often. Wait a moment.',
+  429: 'The server is asked too often, or was given too many wrong passwords. Try again in a moment.',
 };
 
 export function refusal(status, text) {

@@ -22,6 +22,9 @@ const KNOWN = [
     'authentication.gatewaytoken.key': ['Gateway token’s value', 'secret', ''],
     'authentication.header.enabled': ['Certificate seen by a proxy', 'bool', 'A proxy before the server names the device in headers.'],
     'authentication.header.authority': ['Authority the proxy must name', 'text', ''],
+    'driveline.authentication.header.ssl.enabled': ['… also by its headers’ names before hawkBit 1.0', 'bool', ''],
+    'driveline.authentication.certificate.enabled': ['Certificate on the server’s own TLS listener', 'bool', 'Its common name is the target’s id.'],
+    'driveline.authentication.certificate.fingerprints': ['… only with these SHA-256 fingerprints', 'text', 'Separated by commas; empty: any that the authority issued.'],
   }],
   ['Rollouts and actions', {
     'rollout.approval.enabled': ['Rollouts need approval', 'bool', ''],
@@ -37,6 +40,7 @@ const KNOWN = [
     'driveline.action.proof.within': ['… and at most this long after it', 'text', 'Later, the action fails: the device never came back.', DURATION],
     'driveline.assignment.reinstall': ['A set is installed again where it is already', 'bool', ''],
     'driveline.downgrade.prevent': ['No steps back to an older version', 'bool', ''],
+    'driveline.events.enabled': ['Events are told to those who listen', 'bool', ''],
   }],
   ['Clean-up', {
     'action.cleanup.auto.expiry': ['Delete closed actions after, ms', 'int', '−1: never.', { min: -1 }],
