@@ -217,8 +217,9 @@ static bool read_pair(const char **p, bool is_first, struct arena *a, struct for
         size_t len = strspn(*p, TOKEN);
         const char *name = *p;
         *p += len;
-        if (!len || *(*p)++ != '=')
+        if (!len || **p != '=')
                 return false;
+        (*p)++;
         const char *value = read_value(p, a);
         if (!value)
                 return false;
@@ -243,7 +244,7 @@ bool forwarded_parse(const char *header, struct arena *a, struct forwarded *ret)
         *ret = f;
         for (const char *p = is_fine ? skip(header) : ""; is_fine && *p;) {
                 is_fine = read_pair(&p, is_first, a, &f);
-                p = skip(p);
+                p = is_fine ? skip(p) : "";
                 if (*p == ',') {
                         is_first = false;
                         f.client = NULL;
