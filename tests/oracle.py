@@ -53,12 +53,15 @@ def wait_for(port, server):
     raise RuntimeError("the update server did not start")
 
 
-def replay(build, name):
-    """(steps that agree, steps, the differences as text) of one file against a fresh server."""
+def replay(build, name, database=None):
+    """(steps that agree, steps, the differences as text) of one file against a fresh server, on PostgreSQL if
+    `database` makes an empty one of a name and returns its address."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="driveline-oracle-") as data:
         argv = [str(pathlib.Path(build) / "src/tool/driveline"), "serve", "ota", "--listen", f"127.0.0.1:{port}", "--data",
                 data, "--log-level", "error"]
+        if database:
+            argv += ["--database", database(name)]
         for user in USERS:
             argv += ["--user", user]
         server = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
@@ -75,9 +78,9 @@ def replay(build, name):
     return int(found.group(1)), int(found.group(2)), done.stdout
 
 
-def replay_all(build, names):
+def replay_all(build, names, database=None):
     with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
-        return dict(zip(names, pool.map(lambda name: replay(build, name), names)))
+        return dict(zip(names, pool.map(lambda name: replay(build, name, database), names)))
 
 
 def main():

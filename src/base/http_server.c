@@ -407,6 +407,11 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
         evhttp_add_header(evhttp_request_get_output_headers(x->req), name, value);
 }
 
+void http_clear_headers(struct http_exchange *x)
+{
+        evhttp_clear_headers(evhttp_request_get_output_headers(x->req));
+}
+
 static void set_head(struct http_exchange *x, const char *content_type)
 {
         if (x->server->options.server)

@@ -64,6 +64,8 @@ const char *http_origin(struct http_exchange *x);
 
 /* ── the answer ── */
 void http_add_header(struct http_exchange *x, const char *name, const char *value);
+/* Forgets those that were added: the answer is made anew. */
+void http_clear_headers(struct http_exchange *x);
 /* `body` is copied; NULL content type: none is sent. HEAD sends the headers alone. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
         size_t len);

@@ -164,3 +164,15 @@
 #define LIMIT_OTA_TOKENS 1000
 /* What an update must leave free on the car's disk: the spool and the log go on. */
 #define LIMIT_UPDATE_SPARE_BYTES LIMIT_MIB(4)
+/* PostgreSQL behind the update server: making a connection, one statement, waiting for another
+ * server's unit, a unit in which nothing happens, and any answer at all (beyond a statement's own
+ * limit, so that the server is the one to say it). The loop serves nobody else meanwhile. */
+#define LIMIT_DATABASE_CONNECT_MS 5000
+#define LIMIT_DATABASE_STATEMENT_MS 30000
+#define LIMIT_DATABASE_LOCK_MS 10000
+#define LIMIT_DATABASE_IDLE_MS 30000
+#define LIMIT_DATABASE_ANSWER_MS 35000
+/* No new try to connect sooner after one that failed: requests are refused at once instead. */
+#define LIMIT_DATABASE_RETRY_MS 1000
+/* How often a request is run again because another server's work came between. */
+#define LIMIT_DATABASE_RUNS 5

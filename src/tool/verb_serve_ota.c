@@ -11,14 +11,18 @@
 static const char usage[] =
         "driveline serve ota [--data DIR]\n"
         "driveline serve ota --listen HOST:PORT --data DIR --user NAME:PASSWORD:TENANT:ROLES …\n"
-        "driveline serve ota --listen-tls HOST:PORT --cert FILE --key FILE [--client-ca FILE] …\n\n"
+        "driveline serve ota --listen-tls HOST:PORT --cert FILE --key FILE [--client-ca FILE] …\n"
+        "        [--database postgresql://[USER@]HOST[:PORT]/NAME]\n\n"
         "Without a --listen it runs the update server as part of the cloud whose data folder is "
         "DIR.\n"
         "With --listen it runs alone: hawkBit's Management and DDI interfaces over plain HTTP on\n"
         "loopback, with the users given; with --listen-tls over TLS on any address. An empty DIR "
         "is\n"
         "an empty server. ROLES are hawkBit's role or permission names with commas between them\n"
-        "(TENANT_ADMIN, READ_TARGET, …), or nothing.";
+        "(TENANT_ADMIN, READ_TARGET, …), or nothing. Servers with the same --database and "
+        "artifacts\n"
+        "folder (DIR/artifacts) share their work; its password is in ~/.pgpass or a file that\n"
+        "?passfile=FILE names.";
 
 static int serve_cloud(const struct verb_context *v, struct err *err)
 {
@@ -40,7 +44,7 @@ int verb_serve_ota(void *context, int argc, char **argv)
 {
         struct verb_context *v = context;
         struct cli_list users = {0};
-        const char *listen = NULL, *level = "info", *users_file = NULL;
+        const char *listen = NULL, *level = "info", *users_file = NULL, *database = NULL;
         int failures = LIMIT_LOGIN_FAILURES;
         const char *listen_tls = NULL, *cert = NULL, *key = NULL, *client_ca = NULL;
         bool both = false, routes = false, forwarded = false;
@@ -59,6 +63,8 @@ int verb_serve_ota(void *context, int argc, char **argv)
                         "believe the headers of this address or network (repeatable; loopback)"},
                 {"forwarded", 0, CLI_FLAG, &forwarded, NULL,
                         "links as those proxies' Forwarded and X-Forwarded-* say"},
+                {"database", 0, CLI_TEXT, &database, "URL",
+                        "keep the state in PostgreSQL, not in DIR/ota.db"},
                 {"user", 0, CLI_LIST, &users, "NAME:PASSWORD:TENANT:ROLES", "a user (repeatable)"},
                 {"users-file", 0, CLI_TEXT, &users_file, "FILE",
                         "users, a line each as above, so that no password is in a list of "
@@ -97,6 +103,7 @@ int verb_serve_ota(void *context, int argc, char **argv)
                 .n_proxies = proxies.n,
                 .uses_forwarded = forwarded,
                 .data_dir = v->data_dir,
+                .database = database,
                 .users = users.items,
                 .n_users = users.n,
                 .users_file = users_file,

@@ -36,9 +36,15 @@ class Server:
         self.program = None
 
     def start(self):
+        self.spawn()
+        return self.wait()
+
+    def spawn(self):
         self.program = Program([DRIVELINE, "serve", "ota", "--listen", f"127.0.0.1:{self.port}", "--data", self.data,
                                 "--user", f"{ADMIN}:DEFAULT:TENANT_ADMIN", "--user", "reader:r:DEFAULT:READ_TARGET",
                                 "--user", "other:o:OTHER:TENANT_ADMIN", *self.options], self.folder / "ota.log")
+
+    def wait(self):
         wait_until(lambda: accepts(self.port), 10, "the update server")
         return self
 

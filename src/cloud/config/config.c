@@ -17,6 +17,7 @@
 enum kind {
         KIND_ADDRESS,
         KIND_TEXT,
+        KIND_DATABASE,
         KIND_LEVEL,
         KIND_DURATION,
         KIND_BYTES,
@@ -44,6 +45,8 @@ static const struct key {
         KEY(viewer_listen, KIND_ADDRESS, "127.0.0.1:8088",
                 "address of the page: plain HTTP, loopback only"),
         KEY(tenant, KIND_TEXT, "DEFAULT", "tenant of the update server"),
+        KEY(ota_database, KIND_DATABASE, "",
+                "postgresql:// address of the update server's database; empty: a file of its own"),
         {"stream_max_age", KIND_DURATION, offsetof(struct cloud_config, stream_max_age_ms), "7d",
                 "messages older than this leave the stream"},
         {"stream_max_size", KIND_BYTES, offsetof(struct cloud_config, stream_max_bytes), "2G",
@@ -133,6 +136,10 @@ static const char *set_key(struct cloud_config *c, const struct key *k, const ch
                 if (!*value)
                         return "a text";
                 break;
+        case KIND_DATABASE:
+                if (*value && strncmp(value, "postgresql://", 13) != 0)
+                        return "an address such as postgresql:///driveline";
+                break;
         case KIND_DURATION:
                 return clock_parse_duration_ms(value, number) < 0
                                ? "a duration such as 30s, 15m, 12h or 7d"
@@ -219,7 +226,8 @@ void cloud_config_fini(struct cloud_config *c)
 {
         for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
                 enum kind k = keys[i].kind;
-                if (k == KIND_ADDRESS || k == KIND_TEXT || k == KIND_LEVEL || k == KIND_SWITCH)
+                if (k == KIND_ADDRESS || k == KIND_TEXT || k == KIND_DATABASE || k == KIND_LEVEL ||
+                        k == KIND_SWITCH)
                         free(*(char **)((char *)c + keys[i].offset));
         }
         free(c->data_dir);

@@ -20,6 +20,7 @@ struct cloud_config {
                               */
         char *viewer_listen; /* 127.0.0.1:8088   the page */
         char *tenant;        /* DEFAULT */
+        char *ota_database;  /* postgresql://… of the update server; "": the file ota.db */
         int64_t stream_max_age_ms;  /* 7 d */
         int64_t stream_max_bytes;   /* 2 GiB */
         int64_t store_max_age_ms;   /* 30 d */

@@ -28,14 +28,21 @@ enum database_failure database_failure(const struct database *d, const char **re
 
 /* ── life ── */
 
+bool database_is_url(const char *where)
+{
+        return strncmp(where, "postgresql://", 13) == 0;
+}
+
 int database_open(const char *where, struct database **ret_database, struct err *err)
 {
-        return database_sqlite_open(where, false, ret_database, err);
+        return database_is_url(where) ? database_postgres_open(where, false, ret_database, err)
+                                      : database_sqlite_open(where, false, ret_database, err);
 }
 
 int database_open_readonly(const char *where, struct database **ret_database, struct err *err)
 {
-        return database_sqlite_open(where, true, ret_database, err);
+        return database_is_url(where) ? database_postgres_open(where, true, ret_database, err)
+                                      : database_sqlite_open(where, true, ret_database, err);
 }
 
 static void finalize(struct statement *s)
@@ -67,6 +74,7 @@ void database_free(struct database *d)
         if (!d)
                 return;
         settings_forget(d);
+        d->is_closing = true;
         drop_statements(d);
         d->driver->close(d);
 }
@@ -78,10 +86,10 @@ struct settings_cache **database_settings(struct database *d)
 
 /* ── units ── */
 
-int database_begin(struct database *d)
+int database_begin(struct database *d, enum database_unit unit, uint64_t key)
 {
         d->failure = DATABASE_FINE;
-        return d->driver->begin(d);
+        return d->driver->begin(d, unit, key);
 }
 
 int database_commit(struct database *d)
@@ -102,6 +110,16 @@ uint64_t database_revision(struct database *d)
 void database_ignore_changes(struct database *d, uint64_t revision_before)
 {
         d->ignored_changes += database_revision(d) - revision_before;
+}
+
+uint64_t database_foreign_changes(const struct database *d)
+{
+        return d->foreign_changes;
+}
+
+bool database_leads(struct database *d)
+{
+        return d->driver->leads(d);
 }
 
 uint64_t database_generation(struct database *d)

@@ -2,7 +2,8 @@
  * Copyright The Driveline authors */
 #pragma once
 /*
- * What a kind of database implements, one file a kind: database_sqlite.c. database.c keeps the
+ * What a kind of database implements, a sibling a kind: database_sqlite.c and
+ * database_postgres.c. database.c keeps the
  * statements and passes every other call on; database.h says what each has to do.
  *
  * A driver's own structs begin with the two below. Its failures go through database_fail(), which
@@ -20,7 +21,7 @@ struct statement {
 
 struct database_driver {
         void (*close)(struct database *d); /* frees it; its statements are gone already */
-        int (*begin)(struct database *d);
+        int (*begin)(struct database *d, enum database_unit unit, uint64_t key);
         int (*commit)(struct database *d);
         void (*rollback)(struct database *d);
         /* A new one whose first member is zero, or NULL with the failure noted. */
@@ -37,6 +38,7 @@ struct database_driver {
         bool (*column_is_null)(struct statement *s, int column);
         uint64_t (*revision)(struct database *d);
         uint64_t (*generation)(struct database *d);
+        bool (*leads)(struct database *d);
 };
 
 /* Filters make statement texts of their own; the fixed ones are about 300. */
@@ -48,7 +50,8 @@ struct database {
         struct statement *buckets[DATABASE_BUCKETS];
         size_t n_statements;
         struct settings_cache *settings;
-        uint64_t ignored_changes;
+        uint64_t ignored_changes, foreign_changes;
+        bool is_closing;
         enum database_failure failure;
         struct err reason;
 };
@@ -58,3 +61,5 @@ int database_fail(struct database *d, enum database_failure failure, const char 
 
 int database_sqlite_open(
         const char *path, bool is_readonly, struct database **ret_database, struct err *err);
+int database_postgres_open(
+        const char *url, bool is_readonly, struct database **ret_database, struct err *err);

@@ -109,8 +109,11 @@ static int run(struct database *d, const char *sql)
         return sqlite3_exec(db_of(d), sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(d);
 }
 
-static int sqlite_begin(struct database *d)
+/* One process writes, one unit at a time: there is nobody to wait for. */
+static int sqlite_begin(struct database *d, enum database_unit unit, uint64_t key)
 {
+        (void)unit;
+        (void)key;
         return run(d, "BEGIN");
 }
 
@@ -137,6 +140,12 @@ static uint64_t sqlite_generation(struct database *d)
                 sqlite3_prepare_v2(db_of(d), "PRAGMA data_version", -1, &stmt, NULL) == SQLITE_OK &&
                 sqlite3_step(stmt) == SQLITE_ROW;
         return has_row ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
+}
+
+static bool sqlite_leads(struct database *d)
+{
+        (void)d;
+        return true;
 }
 
 /* ── statements ── */
@@ -237,6 +246,7 @@ static const struct database_driver driver = {
         .column_is_null = sqlite_is_null,
         .revision = sqlite_revision,
         .generation = sqlite_generation,
+        .leads = sqlite_leads,
 };
 
 int database_sqlite_open(

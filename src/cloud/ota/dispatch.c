@@ -13,6 +13,7 @@
 #include "cloud/ota/request.h"
 #include "cloud/ota/seen.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,6 +384,28 @@ static int check_permission(struct request *q)
 
 /* ── the two interfaces ── */
 
+/* A request that may only read is begun so, and again as a writer if it did write after all. */
+static bool is_reader(const struct request *q)
+{
+        const char *method = http_method(q->x);
+        return q->n_runs == 1 && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0);
+}
+
+static uint64_t hash_of(uint64_t h, const char *text)
+{
+        for (const char *p = text; *p; p++) /* FNV-1a, without case, as tenants are */
+                h = (h ^ (unsigned char)tolower((unsigned char)*p)) * 1099511628211u;
+        return h;
+}
+
+/* Of a device's requests only the poll (four parts) is likely to write nothing. */
+static void choose_device_unit(struct request *q, size_t n)
+{
+        uint64_t tenant = hash_of(1469598103934665603u, q->tenant_in_path);
+        q->tx.unit = n == 4 && is_reader(q) ? DATABASE_READING : DATABASE_DEVICE;
+        q->tx.key = hash_of((tenant ^ '/') * 1099511628211u, q->texts[0]);
+}
+
 static int run_route(struct request *q, bool is_ddi, size_t first)
 {
         if (check_content_type(q, is_ddi) < 0 || check_accept(q, is_ddi) < 0 ||
@@ -434,6 +457,7 @@ static int run_management(struct request *q)
 {
         const char *parts[MAX_PARTS];
         struct ota *o = q->ota;
+        q->tx.unit = is_reader(q) ? DATABASE_READING : DATABASE_ALONE;
         int r = find_caller(q);
         if (r != 0)
                 return r;
@@ -456,6 +480,7 @@ static int run_device(struct request *q, const char *const *parts, size_t n)
         q->tenant_in_path = parts[0];
         q->texts[0] = parts[3];
         q->tx.user = "CONTROLLER_PLUG_AND_PLAY";
+        choose_device_unit(q, n);
         if (n == 4 && ddi_certificate_holds(q) && poll_cache_answer(q->ota->polls, q))
                 return 0;
         if (!ddi_authenticate(q))
@@ -517,12 +542,8 @@ static int run(struct request *q)
         return run_other(q);
 }
 
-static void finish(struct request *q)
+static void request_fini(struct request *q)
 {
-        if (!q->is_waiting && !q->is_answered)
-                answer(q);
-        if (seen_is_full(q->ota->seen))
-                seen_flush(q->ota->seen, q->ota);
         json_decref(q->body);
         json_decref(q->reply);
         problem_fini(&q->problem);
@@ -533,20 +554,46 @@ static void finish(struct request *q)
         arena_fini(&q->arena);
 }
 
+static void run_in_unit(struct request *q)
+{
+        ota_tx(q->ota, &q->tx, &q->arena, &q->problem, 0, "");
+        if (run(q) < 0 || q->is_waiting || tx_commit(&q->tx) < 0)
+                tx_rollback(&q->tx);
+        else
+                ota_tell(q->ota, &q->tx);
+}
+
+/* Its body must still be there for another run; handlers read it without taking it away. */
+static bool runs_again(struct request *q, size_t body_length)
+{
+        return tx_needs_another_run(&q->tx) && !q->is_waiting && !q->is_answered &&
+               q->n_runs < LIMIT_DATABASE_RUNS &&
+               evbuffer_get_length(http_body_buffer(q->x)) == body_length;
+}
+
 void dispatch_again(void *arg, struct http_exchange *x, struct login_result *result)
 {
-        struct request q = {.ota = arg,
-                .x = x,
-                .login = result,
-                .file = -1,
-                .media = MEDIA_HAL,
-                .path = http_path(x)};
-        ota_tx(q.ota, &q.tx, &q.arena, &q.problem, 0, "");
-        if (run(&q) < 0 || q.is_waiting || tx_commit(&q.tx) < 0)
-                tx_rollback(&q.tx);
-        else
-                ota_tell(q.ota, &q.tx);
-        finish(&q);
+        size_t body_length = evbuffer_get_length(http_body_buffer(x));
+        struct request q;
+        for (int n = 1;; n++) {
+                q = (struct request){.ota = arg,
+                        .x = x,
+                        .login = result,
+                        .file = -1,
+                        .media = MEDIA_HAL,
+                        .path = http_path(x),
+                        .n_runs = n};
+                run_in_unit(&q);
+                if (!runs_again(&q, body_length))
+                        break;
+                request_fini(&q);
+                http_clear_headers(x);
+        }
+        if (!q.is_waiting && !q.is_answered)
+                answer(&q);
+        if (seen_is_full(q.ota->seen))
+                seen_flush(q.ota->seen, q.ota);
+        request_fini(&q);
         login_result_free(result);
 }
 

@@ -161,6 +161,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
         sweep(h, false);
         if (h->n_subscribers)
                 feed_all(h);
+        if (!database_leads(h->ota->database)) /* of several servers one sends and tidies up */
+                return;
         hook_sender_look(h->hooks);
         trim(h);
 }

@@ -53,7 +53,8 @@ static const struct field target_fields[] = {
         {"targettype.key", FIELD_TEXT, OF("target_type", "key", "t.type"), NULL, NULL},
         {"targettype.name", FIELD_TEXT, OF("target_type", "name", "t.type"), NULL, NULL},
         {"targettype.id", FIELD_NUMBER, "t.type", NULL, NULL},
-        {"autoconfirm", FIELD_BOOL, "t.auto_confirm_at IS NOT NULL", NULL, NULL},
+        {"autoconfirm", FIELD_BOOL, "CASE WHEN t.auto_confirm_at IS NULL THEN 0 ELSE 1 END", NULL,
+                NULL},
         {"tag", FIELD_MANY,
                 "SELECT 1 FROM tag_member e JOIN tag k ON k.id=e.tag AND k.kind=0 WHERE "
                 "e.member=t.id",

@@ -278,7 +278,7 @@ static int compile_complete(struct compiler *c, const struct rsql_node *n)
         if (!is_true && strcmp(n->values[0], "false") != 0)
                 return syntax(c);
         c->complete = is_true == (n->op == RSQL_EQ);
-        buf_adds(&c->sql, "1");
+        buf_adds(&c->sql, "1=1");
         return 0;
 }
 
@@ -360,7 +360,7 @@ static const char *expand_macros(struct tx *tx, const char *text)
 
 int filter_compile(struct tx *tx, const struct field *fields, const char *query, struct filter *ret)
 {
-        *ret = (struct filter){.sql = "1", .complete = -1};
+        *ret = (struct filter){.sql = "1=1", .complete = -1};
         if (!query)
                 return 0;
         struct compiler c = {
@@ -416,7 +416,7 @@ static int sort_part(
                         return tx_problem(
                                 tx, PROBLEM_SORT_DIRECTION, "bad direction '%s'", direction);
                 buf_addf(sql, "%s%s %s", sql->len ? ", " : "", s->sql,
-                        is_descending ? "DESC" : "ASC");
+                        is_descending ? "DESC NULLS LAST" : "ASC NULLS FIRST");
                 return 0;
         }
         return tx_problem(tx, PROBLEM_SORT_FIELD, "cannot sort by '%s'", name);

@@ -49,7 +49,7 @@ extern const struct entity_fields fields_tag_targets, fields_tag_sets, fields_se
         fields_set_modules, fields_set_filters, fields_group_targets;
 
 struct filter {
-        const char *sql; /* a condition, "1" if everything matches */
+        const char *sql; /* a condition, "1=1" if everything matches */
         struct sql_arg *args;
         size_t n_args;
         int complete; /* sets only: -1 not asked, else 0 or 1; applied after paging, as hawkBit does

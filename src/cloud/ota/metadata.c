@@ -63,7 +63,7 @@ static int list_entries(struct request *q, const struct owner *o, int64_t id)
 {
         json_t *content = json_array();
         const char *sql = arena_printf(&q->arena, "SELECT %s FROM %s WHERE %s=? ORDER BY %s",
-                columns(o), o->table, o->column, o->is_sorted ? "key" : "rowid");
+                columns(o), o->table, o->column, o->is_sorted ? "key" : "seq");
         CLEAN_ROWS struct sql_rows r = sql_open(&q->tx, sql, SQL_I(id));
         while (sql_next(&r))
                 json_array_append_new(content, entry_json(o, &r));
@@ -90,6 +90,18 @@ static int check_lengths(
         return 0;
 }
 
+/* What isn't sorted is listed as it came. */
+static const char *put_statement(struct request *q, const struct owner *o)
+{
+        const char *next = arena_printf(&q->arena,
+                ", (SELECT coalesce(max(seq), 0) + 1 FROM %s WHERE %s=?1)", o->table, o->column);
+        return arena_printf(&q->arena,
+                "INSERT INTO %s(%s, key, value%s) VALUES(?1, ?2, ?3%s) ON CONFLICT(%s, key) DO "
+                "UPDATE SET value=?3",
+                o->table, o->column, o->is_sorted ? "" : ", seq", o->is_sorted ? "" : next,
+                o->column);
+}
+
 static int put_entry(struct request *q, const struct owner *o, int64_t id, const char *key,
         const char *value, bool is_visible)
 {
@@ -104,18 +116,12 @@ static int put_entry(struct request *q, const struct owner *o, int64_t id, const
                 return tx_problem(tx, PROBLEM_QUOTA, "Too many metadata entries");
         if (o->has_visibility)
                 sql_run(tx,
-                        "INSERT INTO module_metadata(module, key, value, visible) VALUES(?1, ?2, "
-                        "?3, ?4)"
-                        " ON CONFLICT(module, key) DO UPDATE SET value=?3, visible=?4",
+                        "INSERT INTO module_metadata(module, key, value, visible, seq) VALUES(?1, "
+                        "?2, ?3, ?4, (SELECT coalesce(max(seq), 0) + 1 FROM module_metadata WHERE "
+                        "module=?1)) ON CONFLICT(module, key) DO UPDATE SET value=?3, visible=?4",
                         SQL_I(id), SQL_T(key), SQL_T(value), SQL_I(is_visible));
         else
-                sql_run(tx,
-                        arena_printf(&q->arena,
-                                "INSERT INTO %s(%s, key, value) VALUES(?1, ?2, ?3) ON CONFLICT(%s, "
-                                "key) DO"
-                                " UPDATE SET value=?3",
-                                o->table, o->column, o->column),
-                        SQL_I(id), SQL_T(key), SQL_T(value));
+                sql_run(tx, put_statement(q, o), SQL_I(id), SQL_T(key), SQL_T(value));
         return 0;
 }
 

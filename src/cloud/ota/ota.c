@@ -21,6 +21,7 @@
 #include "cloud/ota/scheduler.h"
 #include "cloud/ota/seen.h"
 #include "cloud/ota/server.h"
+#include "cloud/ota/view.h"
 #include "cloud/registry/registry.h"
 
 #include <errno.h>
@@ -55,7 +56,9 @@ static void on_round(evutil_socket_t fd, short what, void *arg)
 {
         (void)fd;
         (void)what;
-        scheduler_round(&((struct service *)arg)->ota);
+        struct ota *o = &((struct service *)arg)->ota;
+        if (database_leads(o->database))
+                scheduler_round(o);
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *arg)
@@ -70,7 +73,9 @@ static void on_clean_up(evutil_socket_t fd, short what, void *arg)
 {
         (void)fd;
         (void)what;
-        scheduler_clean_up(&((struct service *)arg)->ota);
+        struct ota *o = &((struct service *)arg)->ota;
+        if (database_leads(o->database))
+                scheduler_clean_up(o);
 }
 
 static struct event *every(struct service *s, int64_t ms, event_callback_fn callback)
@@ -258,7 +263,7 @@ int ota_serve_standalone(const struct ota_standalone *options, struct err *err)
                 return err_set(err, -ENOMEM, "out of memory");
         int r = fs_mkdir_p(options->data_dir, 0700, err);
         if (r == 0)
-                r = service_open(&s, db, artifacts, err);
+                r = service_open(&s, options->database ? options->database : db, artifacts, err);
         if (r == 0)
                 r = open_login(&s.ota, options->login_failures, err);
         if (r == 0)
@@ -370,7 +375,7 @@ static int open_cloud(struct service *s, const struct cloud_config *config, stru
 int ota_serve(const struct cloud_config *config, struct err *err)
 {
         CLEAN_SERVICE struct service s = {0};
-        CLEAN_MEM char *db = cloud_path(config, CLOUD_OTA_DB);
+        CLEAN_MEM char *db = ota_database_of(config);
         CLEAN_MEM char *artifacts = cloud_path(config, CLOUD_ARTIFACTS_DIR);
         int port = 0;
         if (!db || !artifacts)

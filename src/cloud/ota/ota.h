@@ -2,12 +2,13 @@
  * Copyright The Driveline authors */
 #pragma once
 /*
- * The update server: hawkBit's Management and DDI interfaces on one SQLite file and a folder of
- * artifacts.
+ * The update server: hawkBit's Management and DDI interfaces on one SQLite file, or a PostgreSQL
+ * database, and a folder of artifacts.
  *
  * Persons and the pipeline use `/rest/v1` with Basic authentication, devices
  * `/{tenant}/controller/v1/{id}`. Each finished request is durable before its answer. One process
- * writes; others read by `struct ota_view`, at any time, also while no server runs.
+ * writes an SQLite file; any number of servers may share a PostgreSQL database and an artifacts
+ * folder. Others read by `struct ota_view`, at any time, also while no server runs.
  *
  * As part of the cloud, plain HTTP is for loopback only, devices prove themselves on the TLS
  * listener with the certificate of the registry (common name = controller id), and what is new for
@@ -37,6 +38,7 @@ struct ota_standalone {
         size_t n_proxies;           /* 0: loopback */
         bool uses_forwarded;        /* links by Forwarded and X-Forwarded-* of those */
         const char *data_dir;       /* ota.db and artifacts/ are made in it */
+        const char *database;       /* postgresql://… in place of ota.db; NULL: none */
         const char *const *users;   /* `NAME:PASSWORD:TENANT:ROLES` each */
         size_t n_users;
         const char *users_file; /* the same, a line each; NULL: none */

@@ -129,7 +129,7 @@ void poll_cache_keep(struct poll_cache *c, struct request *q, int64_t target)
 {
         CLEAN_BUF struct buf key = BUF_INIT(LIMIT_HTTP_HEADER_BYTES);
         CLEAN_BUF struct buf body = BUF_INIT(LIMIT_KIB(16));
-        if (q->is_never_kept || q->media == MEDIA_CBOR || !make_key(q, &key) ||
+        if (q->tx.failure || q->is_never_kept || q->media == MEDIA_CBOR || !make_key(q, &key) ||
                 json_append(&body, q->reply) < 0)
                 return;
         uint64_t hash = hash_of(&key);

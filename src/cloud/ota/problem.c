@@ -90,6 +90,8 @@ static const struct {
         [PROBLEM_LOCKED] = {423, CODE "locked", REPO "LockedException"},
         [PROBLEM_EVENTS_OFF] = {409, "driveline.server.error.eventsOff", NULL},
         [PROBLEM_DOWNGRADE] = {409, "driveline.server.error.downgrade", NULL},
+        [PROBLEM_CONFLICT] = {409, CODE "repo.concurrentModification",
+                REPO "ConcurrentModificationException"},
         [PROBLEM_STORAGE_FAILED] = {507, CODE "repo.genericError", REPO "GenericSpServerException"},
         [PROBLEM_INTEGRITY] = {400, NULL,
                 "org.springframework.dao.DataIntegrityViolationException"},

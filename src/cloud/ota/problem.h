@@ -55,6 +55,7 @@ enum problem_code {
         PROBLEM_LOCKED,
         PROBLEM_EVENTS_OFF,     /* ours: nothing is recorded */
         PROBLEM_DOWNGRADE,      /* ours: the set is older than what the target has */
+        PROBLEM_CONFLICT,       /* several servers on one database, and too many tries */
         PROBLEM_STORAGE_FAILED, /* ours: the disk is full or broken */
         /* without an errorCode */
         PROBLEM_INTEGRITY,

@@ -178,7 +178,7 @@ static struct sql_arg *all_args(
 
 static int64_t count_rows(struct request *q, const struct listing *l, const struct filter *f)
 {
-        const char *where = l->is_total_unfiltered ? "1" : f->sql;
+        const char *where = l->is_total_unfiltered ? "1=1" : f->sql;
         const char *text = arena_printf(&q->arena, "SELECT count(*) FROM %s WHERE %s AND (%s)",
                 l->count_from ? l->count_from : l->from, l->where, where);
         size_t n = l->n_args + (l->is_total_unfiltered ? 0 : f->n_args);

@@ -46,6 +46,7 @@ struct request {
         json_t *body; /* of the route's shape; NULL without one */
         int64_t offset, limit;
         const char *sort; /* compiled; NULL: the default order */
+        int n_runs;       /* 1, or more when it is run again (tx_needs_another_run) */
         bool is_full;     /* representation=full */
         enum media media; /* of the answer */
         /* the answer */

@@ -26,9 +26,10 @@ int64_t rollout_add_dynamic_group(
                 "coalesce(success_action, 0),"
                 " success_action_expr, coalesce(error_condition, '50'), error_action_expr, "
                 "confirm, 1, 0, ?6, ?7,"
-                " ?6, ?7 FROM (SELECT 1) LEFT JOIN (SELECT * FROM rollout_group WHERE rollout=?2 "
+                " ?6, ?7 FROM (SELECT 1 AS one) o LEFT JOIN (SELECT * FROM rollout_group WHERE "
+                "rollout=?2 "
                 "ORDER BY id DESC"
-                " LIMIT 1)",
+                " LIMIT 1) p ON 1=1",
                 SQL_I(tx->tenant), SQL_I(r->id), SQL_T(name), SQL_I(status), SQL_D((double)size),
                 SQL_T(r->created_by), SQL_I(tx->now));
 }

@@ -458,7 +458,7 @@ int rollout_update(struct request *q)
                 "UPDATE rollout SET name=coalesce(?1, name), description=coalesce(?2, description),"
                 " modified_by=?3, modified_at=?4 WHERE id=?5 AND (coalesce(?1, name)<>name OR "
                 "coalesce(?2,"
-                " description) IS NOT description)",
+                " description) IS DISTINCT FROM description)",
                 SQL_T(name), SQL_T(description), SQL_T(q->tx.user), SQL_I(q->tx.now), SQL_I(r.id));
         return reply_json(q, 200, read_rollout(q, r.id, false));
 }

@@ -42,6 +42,7 @@ static struct id_list read_ids(struct tx *tx, const char *sql)
 {
         struct id_list list = {0};
         size_t room = 0;
+        tx->unit = DATABASE_READING;
         struct sql_rows r = sql_open(tx, sql);
         while (sql_next(&r)) {
                 if (list.n == room) {

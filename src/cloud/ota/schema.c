@@ -178,5 +178,14 @@ static const char accounts[] =
         " sha256 TEXT NOT NULL UNIQUE, roles TEXT, expires_at INTEGER, used_at INTEGER, " AUDIT
         ", UNIQUE(tenant, owner, name));";
 
-const char *const ota_migrations[] = {first, better, scale, events, withdrawal, accounts};
+/* The order in which they came, which SQLite's rowid told alone. */
+static const char ordered[] =
+        "ALTER TABLE ds_module ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE ds_metadata ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE module_metadata ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE ds_module SET seq=rowid;"
+        "UPDATE ds_metadata SET seq=rowid;"
+        "UPDATE module_metadata SET seq=rowid;";
+
+const char *const ota_migrations[] = {first, better, scale, events, withdrawal, accounts, ordered};
 const int ota_n_migrations = sizeof(ota_migrations) / sizeof(ota_migrations[0]);

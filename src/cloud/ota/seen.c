@@ -2,10 +2,14 @@
  * Copyright The Driveline authors */
 #include "cloud/ota/seen.h"
 
+#include "base/buf.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "cloud/ota/server.h"
 
 #include <stdlib.h>
+
+#define SEEN_AT_ONCE 50
 
 struct seen_one {
         int64_t target, at;
@@ -53,6 +57,44 @@ bool seen_is_full(const struct seen *s)
         return s->n == SEEN_MAX;
 }
 
+/* ── writing ── */
+
+static int by_target(const void *a, const void *b)
+{
+        const struct seen_one *x = a, *y = b;
+        if (x->target != y->target)
+                return x->target < y->target ? -1 : 1;
+        return (x->at > y->at) - (x->at < y->at);
+}
+
+/* In the order of their rows, each with its last time only. */
+static void sort(struct seen *s)
+{
+        size_t n = 0;
+        qsort(s->list, s->n, sizeof(*s->list), by_target);
+        for (size_t i = 0; i < s->n; i++) {
+                if (n > 0 && s->list[n - 1].target == s->list[i].target)
+                        n--;
+                s->list[n++] = s->list[i];
+        }
+        s->n = n;
+}
+
+/* A statement takes many, since a database elsewhere costs a way there and back for each. */
+static void write_some(struct tx *tx, const struct seen_one *list, size_t n)
+{
+        CLEAN_BUF struct buf sql = BUF_INIT(LIMIT_KIB(4));
+        struct sql_arg args[SEEN_AT_ONCE * 2];
+        buf_adds(&sql, "UPDATE target SET last_query_at=v.column2 FROM (VALUES ");
+        for (size_t i = 0; i < n; i++) {
+                buf_adds(&sql, i ? ",(?,?)" : "(?,?)");
+                args[i * 2] = (struct sql_arg)SQL_I(list[i].target);
+                args[i * 2 + 1] = (struct sql_arg)SQL_I(list[i].at);
+        }
+        buf_adds(&sql, ") AS v WHERE target.id=v.column1");
+        sql_run_args(tx, buf_text(&sql), args, n * 2);
+}
+
 void seen_flush(struct seen *s, struct ota *o)
 {
         struct arena arena = {0};
@@ -61,9 +103,13 @@ void seen_flush(struct seen *s, struct ota *o)
         if (s->n == 0)
                 return;
         ota_tx(o, &tx, &arena, &problem, 0, "system");
+        tx.unit = DATABASE_TIMES;
         uint64_t before = tx_revision(&tx);
-        tx_begin(&tx);
-        for (size_t i = 0; i < s->n; i++)
+        sort(s);
+        size_t i = 0;
+        for (; i + SEEN_AT_ONCE <= s->n; i += SEEN_AT_ONCE)
+                write_some(&tx, s->list + i, SEEN_AT_ONCE);
+        for (; i < s->n; i++)
                 sql_run(&tx, "UPDATE target SET last_query_at=? WHERE id=?", SQL_I(s->list[i].at),
                         SQL_I(s->list[i].target));
         if (tx_commit(&tx) < 0)

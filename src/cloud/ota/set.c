@@ -165,9 +165,10 @@ static void make_room(struct tx *tx, int64_t ds, int64_t module)
         if (n < max)
                 return;
         sql_run(tx,
-                "DELETE FROM ds_module WHERE rowid=(SELECT e.rowid FROM ds_module e JOIN module m "
+                "DELETE FROM ds_module WHERE ds=?1 AND module=(SELECT e.module FROM ds_module e "
+                "JOIN module m "
                 "ON"
-                " m.id=e.module WHERE e.ds=? AND m.type=? ORDER BY e.rowid LIMIT 1)",
+                " m.id=e.module WHERE e.ds=?1 AND m.type=?2 ORDER BY e.seq LIMIT 1)",
                 SQL_I(ds), SQL_I(type));
 }
 
@@ -185,7 +186,10 @@ int set_add_module(struct tx *tx, const struct dset *s, int64_t module)
                     SQL_I(module)))
                 return 0;
         make_room(tx, s->id, module);
-        sql_run(tx, "INSERT INTO ds_module(ds, module) VALUES(?, ?)", SQL_I(s->id), SQL_I(module));
+        sql_run(tx,
+                "INSERT INTO ds_module(ds, module, seq) VALUES(?1, ?2, (SELECT coalesce(max(seq), "
+                "0) + 1 FROM ds_module WHERE ds=?1))",
+                SQL_I(s->id), SQL_I(module));
         if (sql_int(tx, 0, "SELECT count(*) FROM ds_module WHERE ds=?", SQL_I(s->id)) >
                 LIMIT_OTA_PER_PARENT)
                 return tx_problem(tx, PROBLEM_QUOTA, "Too many modules in a distribution set");

@@ -59,6 +59,7 @@ const struct setting *settings_find(const char *key)
 struct settings_cache {
         struct settings_cache *next;
         int64_t tenant;
+        uint64_t foreign_changes; /* of the database when it was read */
         char *values[N_SETTINGS]; /* NULL: the default */
 };
 
@@ -80,6 +81,7 @@ static struct settings_cache *load(struct tx *tx)
         if (!c)
                 abort();
         c->tenant = tx->tenant;
+        c->foreign_changes = database_foreign_changes(tx->database);
         CLEAN_ROWS struct sql_rows r =
                 sql_open(tx, "SELECT key, value FROM setting WHERE tenant=?", SQL_I(tx->tenant));
         while (sql_next(&r)) {
@@ -95,6 +97,10 @@ static struct settings_cache *load(struct tx *tx)
 static const char *value_of(struct tx *tx, const struct setting *s)
 {
         struct settings_cache *c = *database_settings(tx->database);
+        if (c && c->foreign_changes != database_foreign_changes(tx->database)) {
+                settings_forget(tx->database); /* another server may have set them */
+                c = NULL;
+        }
         while (c && c->tenant != tx->tenant)
                 c = c->next;
         if (!c)
@@ -295,7 +301,7 @@ void settings_put(struct tx *tx, const char *key, const char *value)
                 "modified_at)"
                 " VALUES(?1, ?2, ?3, ?4, ?5, ?4, ?5) ON CONFLICT(tenant, key) DO UPDATE SET "
                 "value=?3,"
-                " modified_by=?4, modified_at=?5 WHERE value IS NOT ?3",
+                " modified_by=?4, modified_at=?5 WHERE setting.value IS DISTINCT FROM ?3",
                 SQL_I(tx->tenant), SQL_T(key), SQL_T(value), SQL_T(tx->user), SQL_I(tx->now));
 }
 

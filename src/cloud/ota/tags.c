@@ -144,9 +144,10 @@ static int update_tag(struct request *q, const struct kind *k)
         sql_run(&q->tx,
                 "UPDATE tag SET name=coalesce(?1, name), description=coalesce(?2, description),"
                 " colour=coalesce(?3, colour), modified_by=?4, modified_at=?5 WHERE id=?6 AND"
-                " (coalesce(?1, name) IS NOT name OR coalesce(?2, description) IS NOT description "
+                " (coalesce(?1, name) IS DISTINCT FROM name OR coalesce(?2, description) IS "
+                "DISTINCT FROM description "
                 "OR"
-                " coalesce(?3, colour) IS NOT colour)",
+                " coalesce(?3, colour) IS DISTINCT FROM colour)",
                 SQL_T(name), SQL_T(description), SQL_T(colour), SQL_T(q->tx.user), SQL_I(q->tx.now),
                 SQL_I(q->ids[0]));
         return reply_json(q, 200, read_tag(q, k, q->ids[0], true));
@@ -164,12 +165,12 @@ static int remove_tag(struct request *q, const struct kind *k)
 
 static void set_member(struct request *q, int64_t tag, int64_t member, bool is_member)
 {
-        int64_t n = is_member
-                            ? sql_run(&q->tx,
-                                      "INSERT OR IGNORE INTO tag_member(tag, member) VALUES(?, ?)",
-                                      SQL_I(tag), SQL_I(member))
-                            : sql_run(&q->tx, "DELETE FROM tag_member WHERE tag=? AND member=?",
-                                      SQL_I(tag), SQL_I(member));
+        int64_t n = is_member ? sql_run(&q->tx,
+                                        "INSERT INTO tag_member(tag, member) VALUES(?, ?) ON "
+                                        "CONFLICT(tag, member) DO NOTHING",
+                                        SQL_I(tag), SQL_I(member))
+                              : sql_run(&q->tx, "DELETE FROM tag_member WHERE tag=? AND member=?",
+                                        SQL_I(tag), SQL_I(member));
         (void)n;
 }
 
@@ -194,7 +195,7 @@ int set_tag_members(struct request *q)
         const char *where = request_query(q) ? "n.tag=? AND s.deleted=0" : "n.tag=?";
         return list_reply(
                 q, &(struct listing){.columns = SET_COLUMNS,
-                           .from = "tag_member n JOIN " SET_FROM,
+                           .from = SET_FROM " JOIN tag_member n ON s.id=n.member",
                            .where = arena_printf(&q->arena, "s.id=n.member AND %s", where),
                            .args = {SQL_I(q->ids[0])},
                            .n_args = 1,

@@ -105,8 +105,8 @@ static int add_sets(struct request *q, int64_t id, const json_t *refs)
                 if (sql_int(&q->tx, 0, "SELECT 1 FROM ds_type WHERE tenant=? AND id=?",
                             SQL_I(q->tx.tenant), SQL_I(type)))
                         sql_run(&q->tx,
-                                "INSERT OR IGNORE INTO target_type_ds_type(target_type, ds_type) "
-                                "VALUES(?, ?)",
+                                "INSERT INTO target_type_ds_type(target_type, ds_type) "
+                                "VALUES(?, ?) ON CONFLICT(target_type, ds_type) DO NOTHING",
                                 SQL_I(id), SQL_I(type));
                 else
                         json_array_append_new(missing,
@@ -182,9 +182,10 @@ int target_type_update(struct request *q)
                 "UPDATE target_type SET name=coalesce(?1, name), description=coalesce(?2, "
                 "description),"
                 " colour=coalesce(?3, colour), modified_by=?4, modified_at=?5 WHERE id=?6 AND"
-                " (coalesce(?1, name) IS NOT name OR coalesce(?2, description) IS NOT description "
+                " (coalesce(?1, name) IS DISTINCT FROM name OR coalesce(?2, description) IS "
+                "DISTINCT FROM description "
                 "OR"
-                " coalesce(?3, colour) IS NOT colour)",
+                " coalesce(?3, colour) IS DISTINCT FROM colour)",
                 SQL_T(name), SQL_T(json_text(q->body, "description", NULL)),
                 SQL_T(json_text(q->body, "colour", NULL)), SQL_T(q->tx.user), SQL_I(q->tx.now),
                 SQL_I(q->ids[0]));

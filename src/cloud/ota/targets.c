@@ -291,7 +291,8 @@ int target_update(struct request *q)
                         "UPDATE target SET name=coalesce(?, name), description=coalesce(?, "
                         "description),"
                         " address=coalesce(?, address), token=coalesce(?, token),"
-                        " request_attributes=max(request_attributes, ?) WHERE id=?",
+                        " request_attributes=CASE WHEN ?=1 THEN 1 ELSE request_attributes END "
+                        "WHERE id=?",
                         SQL_T(name), SQL_T(description), SQL_T(address), SQL_T(token),
                         SQL_I(ask != NULL), SQL_I(t.id));
                 target_touch(&q->tx, t.id);

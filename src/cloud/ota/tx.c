@@ -12,18 +12,32 @@
 static int failed(struct tx *tx, const char *text)
 {
         const char *reason;
-        enum database_failure failure = database_failure(tx->database, &reason);
-        tx->has_failed = true;
-        log_error("%s (in: %.200s)", reason, text);
-        if (failure == DATABASE_FULL)
+        tx->failure = database_failure(tx->database, &reason);
+        switch (tx->failure) {
+        case DATABASE_CONFLICT:
+        case DATABASE_READ_ONLY:
+                log_debug("%s (in: %.200s)", reason, text);
+                return tx_problem(tx, PROBLEM_CONFLICT,
+                        "Another request changed the same at the same time: try again");
+        case DATABASE_LOST: /* which the database has logged, once */
+                tx_problem(tx, PROBLEM_STORAGE_FAILED,
+                        "The database does not answer: nothing of this request was stored");
+                if (tx->problem->code == PROBLEM_STORAGE_FAILED)
+                        tx->problem->status = 503;
+                return -1;
+        case DATABASE_FULL:
+                log_error("%s (in: %.200s)", reason, text);
                 return tx_problem(tx, PROBLEM_STORAGE_FAILED,
                         "The disk is full: nothing of this request was stored");
-        return tx_problem(tx, PROBLEM_STORAGE_FAILED, "%s", reason);
+        default:
+                log_error("%s (in: %.200s)", reason, text);
+                return tx_problem(tx, PROBLEM_STORAGE_FAILED, "%s", reason);
+        }
 }
 
 static bool has_failed(const struct tx *tx)
 {
-        return tx->has_failed || tx->problem->code == PROBLEM_STORAGE_FAILED;
+        return tx->failure || tx->problem->code == PROBLEM_STORAGE_FAILED;
 }
 
 /* ── units ── */
@@ -40,7 +54,7 @@ void tx_ignore_changes(struct tx *tx, uint64_t revision_before)
 
 int tx_begin(struct tx *tx)
 {
-        if (database_begin(tx->database) < 0)
+        if (database_begin(tx->database, tx->unit, tx->key) < 0)
                 return failed(tx, "BEGIN");
         tx->is_open = true;
         return 0;
@@ -81,6 +95,11 @@ void tx_due(struct tx *tx, enum due_kind kind, int64_t id, int64_t delay_ms)
         struct tx_due *d = arena_alloc(tx->arena, sizeof(*d));
         *d = (struct tx_due){.next = tx->dues, .kind = kind, .id = id, .delay_ms = delay_ms};
         tx->dues = d;
+}
+
+bool tx_needs_another_run(const struct tx *tx)
+{
+        return tx->failure == DATABASE_CONFLICT || tx->failure == DATABASE_READ_ONLY;
 }
 
 void tx_tell(struct tx *tx, const char *controller_id)

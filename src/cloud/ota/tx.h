@@ -9,7 +9,8 @@
  * tx_commit() or tx_rollback(). A statement that fails
  * sets the tx's problem (once) and makes every later statement do nothing, so that a sequence of
  * writes needs no check of its own; tx_commit() refuses then. Reads after a failure return their
- * fallback.
+ * fallback. With several servers on one database a unit may find that it has to be run again
+ * (tx_needs_another_run): its problem is then that of a conflict, for callers that don't.
  *
  * Statements are prepared once and kept by their text. Text read from a row is copied to the arena.
  * What devices should be told at once (tx_tell) is collected and handed out after the commit only.
@@ -50,10 +51,12 @@ struct tx {
         const char *polling_time;       /* what devices are told where the tenant set nothing; NULL:
                                      00:05:00 */
         const char *certificate_tenant; /* where device certificates count unless it is set */
-        bool is_device; /* a device acts: it changes rows without becoming their author */
+        bool is_device;          /* a device acts: it changes rows without becoming their author */
+        enum database_unit unit; /* what it is about to do; ALONE unless somebody says less */
+        uint64_t key;            /* of DATABASE_DEVICE */
         bool is_open;
         bool has_events; /* rows of the table event were written: after the commit others wait */
-        bool has_failed; /* a statement did, whatever problem was set before it */
+        enum database_failure failure; /* of a statement, whatever problem was set before it */
         struct tx_tell *tells;
         struct tx_unlink *unlinks;
         struct tx_due *dues;
@@ -67,6 +70,8 @@ int tx_begin(struct tx *tx);
 /* -1 when something failed before or now; everything is undone then. */
 int tx_commit(struct tx *tx);
 void tx_rollback(struct tx *tx);
+/* After it failed: might the same unit, begun as a writer, succeed? */
+bool tx_needs_another_run(const struct tx *tx);
 /* Remembers that `controller_id` has something new to fetch. */
 void tx_tell(struct tx *tx, const char *controller_id);
 /* The scheduler shall look at it `delay_ms` after the commit, without waiting for its next round.

@@ -111,8 +111,8 @@ static void update_common(struct request *q, const struct type_table *t, int64_t
                         "UPDATE %s SET description=coalesce(?1, description), colour=coalesce(?2, "
                         "colour),"
                         " modified_by=?3, modified_at=?4 WHERE id=?5 AND (coalesce(?1, "
-                        "description) IS NOT"
-                        " description OR coalesce(?2, colour) IS NOT colour)",
+                        "description) IS DISTINCT FROM"
+                        " description OR coalesce(?2, colour) IS DISTINCT FROM colour)",
                         t->table),
                 SQL_T(json_text(q->body, "description", NULL)),
                 SQL_T(json_text(q->body, "colour", NULL)), SQL_T(q->tx.user), SQL_I(q->tx.now),

@@ -11,9 +11,15 @@
 
 #define MAX_MESSAGES 50 /* of one action */
 
+char *ota_database_of(const struct cloud_config *config)
+{
+        return *config->ota_database ? strdup(config->ota_database)
+                                     : cloud_path(config, CLOUD_OTA_DB);
+}
+
 int ota_view_open(const struct cloud_config *config, struct ota_view **ret_view, struct err *err)
 {
-        CLEAN_MEM char *path = cloud_path(config, CLOUD_OTA_DB);
+        CLEAN_MEM char *path = ota_database_of(config);
         struct ota_view *v = calloc(1, sizeof(*v));
         if (!path || !v) {
                 free(v);
@@ -47,6 +53,7 @@ void view_begin(struct ota_view *v, struct view_unit *u)
                 .arena = &u->arena,
                 .problem = &u->problem,
                 .now = clock_now_ms(),
+                .unit = DATABASE_READING,
                 .user = "",
                 .tenant_name = v->tenant};
         u->tx.tenant =

@@ -17,5 +17,7 @@ struct view_unit {
         struct problem problem;
         struct tx tx;
 };
+/* Where the cloud keeps the server's database, malloc()ed: see database.h. */
+char *ota_database_of(const struct cloud_config *config);
 void view_begin(struct ota_view *v, struct view_unit *u);
 int view_end(struct view_unit *u, struct err *err);
