@@ -62,7 +62,7 @@ fuzz: ## fuzzes each parser for SECONDS (default 60) with libFuzzer
 	@CC=clang scripts/build $(BUILD)/fuzz -Dfuzz=true -Db_lundef=false -Db_sanitize=address,undefined
 	@$(PYTHON) tests/fuzz/run.py --build $(BUILD)/fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
-interop: build ## the AWS IoT device SDKs for Python against our broker (uses PyPI)
+interop: build ## schemathesis against the update server, AWS IoT device SDKs against the broker (uses PyPI)
 	@tests/interop/run $(ARGS)
 
 torture: build ## kills programs at random, thousands of times (ARGS="--kills 5000 --seed 7")
