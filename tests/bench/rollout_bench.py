@@ -184,7 +184,7 @@ def start_all_groups(server, rollout, groups):
     return max(results, key=lambda r: r["done_s"]) if results else None
 
 
-def measure_life(server, targets, groups):
+def measure_life(server, groups):
     """Every large step in a rollout's life."""
     result = {}
     rollout, result["create_and_start"] = measure_rollout(server, "first", groups)
@@ -205,15 +205,16 @@ def measure_life(server, targets, groups):
         return c["running"] + c["scheduled"] == 0
     result["invalidate_by_force"] = measure_step(
         server, ("POST", f"distributionsets/{ds}/invalidate", {"actionCancelationType": "force"}), is_withdrawn)
-    result["auto_assignment"] = measure_auto_assignment(server, targets)
+    result["auto_assignment"] = measure_auto_assignment(server)
     return result
 
 
-def measure_auto_assignment(server, targets):
+def measure_auto_assignment(server):
+    """Over at most 10 000 of the targets: the quota of an auto-assignment is 20 000."""
     ds = given_set(server, "auto")
-    created = server.call("POST", "targetfilters", {"name": "auto", "query": "controllerId==car0*"})["id"]
+    created = server.call("POST", "targetfilters", {"name": "auto", "query": "controllerId==car000*"})["id"]
     path = f"distributionsets/{ds}/assignedTargets?limit=1"
-    matching = server.call("GET", "targets?limit=1&q=controllerId==car0*")["total"]
+    matching = server.call("GET", "targets?limit=1&q=controllerId==car000*")["total"]
     result = measure_step(server, ("POST", f"targetfilters/{created}/autoAssignDS", {"id": ds}),
                           lambda: server.call("GET", path)["total"] == matching)
     server.call("DELETE", f"targetfilters/{created}")
@@ -275,7 +276,7 @@ def main():
         if arguments.only_start:
             _, result["create_and_start"] = measure_rollout(server, "first", arguments.groups)
         else:
-            result.update(measure_life(server, arguments.targets, arguments.groups))
+            result.update(measure_life(server, arguments.groups))
         if arguments.lists:
             give_marks(server)
             result["lists_ms"] = measure_lists(server, arguments.targets)

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define MAX_MESSAGE 512
+/* Reports come in crowds: a rollout is looked at once for all of this time. */
+#define ROLLOUT_LOOK_MS 100
 
 const char *const action_status_words[] = {"finished", "error", "warning", "running", "canceled",
         "canceling", "retrieved", "download", "scheduled", "cancel_rejected", "downloaded",
@@ -163,6 +165,8 @@ void action_set_status(struct tx *tx, struct action *a, enum action_status statu
                 " due_at=CASE WHEN ?2=1 THEN due_at ELSE NULL END WHERE id=?6",
                 SQL_I(status), SQL_I(is_active), SQL_T(tx_author(tx)), SQL_I(tx->now),
                 SQL_OPT(a->proving_since), SQL_I(a->id));
+        if (!is_active && a->rollout) /* its group may be beyond a threshold now */
+                tx_due(tx, DUE_ROLLOUT, a->rollout, ROLLOUT_LOOK_MS);
         if (is_news)
                 event_action(tx, is_active ? "action.status" : "action.finished", a);
 }

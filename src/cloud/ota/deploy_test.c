@@ -7,8 +7,10 @@
 #include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
 #include "cloud/ota/events.h"
+#include "cloud/ota/due.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/rollout.h"
+#include "cloud/ota/scheduler.h"
 #include "cloud/ota/server.h"
 #include "cloud/ota/settings.h"
 
@@ -467,6 +469,31 @@ static void a_large_rollout_goes_page_by_page(void **state)
         assert_int_equal(count_in(f, ACTION_CANCELING), n);
 }
 
+static void old_actions_are_cleaned_up_page_by_page(void **state)
+{
+        struct fixture *f = *state;
+        struct dset s = given_set(f, "1");
+        struct target t = given_target(f, "car");
+        struct ota o = {.database = f->database, .base = event_base_new()};
+        f->tx.now = 1000;
+        for (int i = 0; i < LIMIT_OTA_BULK_PAGE + 10; i++)
+                action_insert(&f->tx, &(struct action){.target = t.id,
+                                              .ds = s.id,
+                                              .status = i ? ACTION_FINISHED : ACTION_ERROR});
+        settings_put(&f->tx, SETTING_CLEANUP_EXPIRY, "1");
+        settings_put(&f->tx, SETTING_CLEANUP_STATUS, "FINISHED,CANCELED");
+        assert_int_equal(tx_commit(&f->tx), 0);
+        o.due = due_new(o.base, scheduler_pass, &o);
+        scheduler_clean_up(&o);
+        assert_int_equal(count_in(f, ACTION_FINISHED), 10);
+        assert_int_equal(tx_commit(&f->tx), 0);
+        event_base_dispatch(o.base);
+        assert_int_equal(count_in(f, ACTION_FINISHED), 0);
+        assert_int_equal(count_in(f, ACTION_ERROR), 1);
+        due_free(o.due);
+        event_base_free(o.base);
+}
+
 /* ── poll intervals ── */
 
 static void poll_intervals_are_read_and_overridden(void **state)
@@ -607,6 +634,7 @@ int main(void)
                 TEST(a_stopped_rollout_asks_its_devices),
                 TEST(a_rollout_without_actions_is_deleted_for_good),
                 TEST(a_large_rollout_goes_page_by_page),
+                TEST(old_actions_are_cleaned_up_page_by_page),
                 TEST(poll_intervals_are_read_and_overridden),
                 TEST(of_two_proofs_the_later_installation_counts),
                 TEST(a_look_finds_the_next_moment_to_look),

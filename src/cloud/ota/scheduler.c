@@ -2,9 +2,11 @@
  * Copyright The Driveline authors */
 #include "cloud/ota/scheduler.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "cloud/ota/auto_assign.h"
 #include "cloud/ota/deadline.h"
+#include "cloud/ota/due.h"
 #include "cloud/ota/rollout.h"
 #include "cloud/ota/server.h"
 #include "cloud/ota/set.h"
@@ -124,6 +126,8 @@ static void pass_filters(struct ota *o)
         unit_end(&u, o, "the auto-assignments");
 }
 
+static void clean_page(struct ota *o, int64_t after, int64_t tenant);
+
 void scheduler_pass(void *ota, enum due_kind kind, int64_t id, int64_t tenant)
 {
         if (kind == DUE_ROLLOUT)
@@ -132,6 +136,8 @@ void scheduler_pass(void *ota, enum due_kind kind, int64_t id, int64_t tenant)
                 auto_assign_step(ota, id, tenant);
         else if (kind == DUE_SET)
                 pass_set(ota, id, tenant);
+        else
+                clean_page(ota, id, tenant);
 }
 
 void scheduler_round(struct ota *o)
@@ -158,20 +164,37 @@ static bool names_status(const char *list, const char *word)
         return false;
 }
 
-static void clean_tenant(struct ota *o, int64_t tenant)
+/* What is old and closed in the statuses that the tenant named, of the actions up to `end`. */
+static void clean_some(struct tx *tx, int64_t after, int64_t end)
+{
+        int64_t expiry = settings_int(tx, SETTING_CLEANUP_EXPIRY);
+        const char *words = settings_text(tx, SETTING_CLEANUP_STATUS);
+        for (int i = 0; expiry >= 0 && action_status_words[i]; i++) {
+                if (names_status(words, action_status_words[i]))
+                        sql_run(tx,
+                                "DELETE FROM action WHERE tenant=? AND id>? AND id<=? AND status=? "
+                                "AND active=0 AND modified_at<?",
+                                SQL_I(tx->tenant), SQL_I(after), SQL_I(end), SQL_I(i),
+                                SQL_I(tx->now - expiry));
+        }
+}
+
+/* A page of the tenant's actions, oldest first; the next page is due at once. */
+static void clean_page(struct ota *o, int64_t after, int64_t tenant)
 {
         struct unit u;
         unit_begin(&u, o, tenant);
-        int64_t expiry = settings_int(&u.tx, SETTING_CLEANUP_EXPIRY);
-        const char *words = settings_text(&u.tx, SETTING_CLEANUP_STATUS);
-        for (int i = 0; expiry >= 0 && action_status_words[i]; i++) {
-                if (names_status(words, action_status_words[i]))
-                        sql_run(&u.tx,
-                                "DELETE FROM action WHERE tenant=? AND status=? AND active=0 AND "
-                                "modified_at<?",
-                                SQL_I(tenant), SQL_I(i), SQL_I(u.tx.now - expiry));
+        int64_t end = 0;
+        if (settings_int(&u.tx, SETTING_CLEANUP_EXPIRY) >= 0) {
+                end = sql_int(&u.tx, 0,
+                        "SELECT id FROM action WHERE tenant=? AND id>? ORDER BY id LIMIT 1 OFFSET "
+                        "?",
+                        SQL_I(tenant), SQL_I(after), SQL_I(LIMIT_OTA_BULK_PAGE - 1));
+                clean_some(&u.tx, after, end ? end : INT64_MAX);
         }
         unit_end(&u, o, "the clean-up");
+        if (end)
+                due_add(o->due, DUE_CLEAN_UP, end, tenant, 0);
 }
 
 void scheduler_clean_up(struct ota *o)
@@ -180,6 +203,6 @@ void scheduler_clean_up(struct ota *o)
         unit_begin(&u, o, 0);
         struct id_list list = read_ids(&u.tx, "SELECT id, 0 FROM tenant");
         for (size_t i = 0; i < list.n; i++)
-                clean_tenant(o, list.ids[i]);
+                clean_page(o, 0, list.ids[i]);
         unit_end(&u, o, "the clean-up");
 }

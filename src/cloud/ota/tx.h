@@ -33,7 +33,12 @@ struct tx_unlink {
 };
 
 /* What the server goes on with by itself, soon after the commit. */
-enum due_kind { DUE_ROLLOUT, DUE_FILTER, DUE_SET };
+enum due_kind {
+        DUE_ROLLOUT,
+        DUE_FILTER,
+        DUE_SET,
+        DUE_CLEAN_UP /* id: the last action that was looked at */
+};
 struct tx_due {
         struct tx_due *next;
         enum due_kind kind;
