@@ -377,9 +377,11 @@ static json_t *components(void)
         json_t *schemas = json_object();
         for (const struct document *d = documents; d->name; d++)
                 json_object_set_new(schemas, d->name, document_schema(d));
-        return json_pack("{s:o, s:{s:{s:s, s:s}, s:{s:s, s:s, s:s, s:s}}}", "schemas", schemas,
-                "securitySchemes", "basic", "type", "http", "scheme", "basic", "token", "type",
-                "apiKey", "in", "header", "name", "Authorization", "description",
+        return json_pack("{s:o, s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s, "
+                         "s:s}}}",
+                "schemas", schemas, "securitySchemes", "basic", "type", "http", "scheme", "basic",
+                "bearer", "type", "http", "scheme", "bearer", "description", "an API token: dl_…",
+                "token", "type", "apiKey", "in", "header", "name", "Authorization", "description",
                 "TargetToken or GatewayToken, a blank, the token; or a client certificate");
 }
 
@@ -390,9 +392,9 @@ json_t *openapi_document(bool has_management, bool has_devices)
                 add_routes(paths, mgmt_routes, "/rest/v1");
         if (has_devices)
                 add_routes(paths, ddi_routes, DDI_PREFIX);
-        return json_pack("{s:s, s:{s:s, s:s}, s:[{s:[]}], s:o, s:o}", "openapi", "3.0.1", "info",
-                "title", "Driveline update server", "version", DRIVELINE_VERSION, "security",
-                "basic", "paths", paths, "components", components());
+        return json_pack("{s:s, s:{s:s, s:s}, s:[{s:[]}, {s:[]}], s:o, s:o}", "openapi", "3.0.1",
+                "info", "title", "Driveline update server", "version", DRIVELINE_VERSION,
+                "security", "basic", "bearer", "paths", paths, "components", components());
 }
 
 json_t *ota_openapi(void)
