@@ -277,11 +277,13 @@ void deadline_round(struct ota *o)
         struct problem problem = {0};
         struct tx tx;
         ota_tx(o, &tx, &arena, &problem, 0, "system");
+        tx.unit = DATABASE_READING;
         bool is_any =
                 sql_int(&tx, 0, "SELECT 1 FROM action WHERE due_at<=? LIMIT 1", SQL_I(tx.now));
         (void)tx_commit(&tx);
         if (is_any) {
                 seen_flush(o->seen, o); /* the last polls are signs too */
+                tx.unit = DATABASE_ALONE;
                 look_at_due(&tx);
                 if (problem.code || tx_commit(&tx) < 0) {
                         log_warning("deadlines: %s", problem.message ? problem.message : "failed");

@@ -144,6 +144,7 @@ static void feed_all(struct event_hub *h)
         struct subscriber *s;
         bool has_more = false;
         ota_tx(h->ota, &tx, &arena, &problem, 0, "system");
+        tx.unit = DATABASE_READING;
         LIST_FOREACH(s, &h->subscribers, link)
         has_more |= feed(s, &tx);
         (void)tx_commit(&tx); /* it only read */

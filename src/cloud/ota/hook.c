@@ -366,6 +366,7 @@ void hook_sender_look(struct hook_sender *s)
         struct parcel parcels[LIMIT_OTA_HOOKS_AT_ONCE];
         sweep(s);
         ota_tx(s->ota, &tx, &arena, &problem, 0, "system");
+        tx.unit = DATABASE_READING;
         size_t n = read_due(s, &tx, parcels, N_ELEMENTS(parcels));
         (void)tx_commit(&tx); /* it only read */
         for (size_t i = 0; i < n; i++)
