@@ -15,7 +15,7 @@
 #include <sys/ioctl.h>
 
 #define BACKOFF_MIN_MS 250
-#define BACKOFF_MAX_MS 30000
+#define BACKOFF_MAX_MS 15000
 #define UPKEEP_S 5 /* heartbeats go both ways at least every 10 s */
 /* Frames and messages of one turn of the loop; others want to be served too. */
 #define FRAMES_A_TURN 128

@@ -8,7 +8,7 @@
  * Connecting and what may block with it (name service, TCP, TLS, login, declaring) is done by a
  * thread, each step with a time-out; a link that is ready is handed to the loop, which never waits
  * for it: it reads what is there, and writes only what the socket's buffer takes. The link connects
- * again after a loss, with a back-off from 0.25 s to 30 s with jitter, until it is freed.
+ * again after a loss, with a back-off from 0.25 s to 15 s with jitter, until it is freed.
  *
  * What is published is confirmed by the broker, at most AMQP_LINK_UNCONFIRMED messages at a time;
  * the caller keeps its messages until on_settled. A publication to an exchange that isn't there

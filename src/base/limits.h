@@ -162,6 +162,10 @@
  * script can pile up. */
 #define LIMIT_OTA_USERS 1000
 #define LIMIT_OTA_TOKENS 1000
+/* A gateway's message: a report with 50 messages of a few lines is 20 kB. */
+#define LIMIT_DMF_MESSAGE_BYTES LIMIT_MIB(1)
+/* Targets that wait to be looked at for their gateways, some 60 bytes each; beyond that all are. */
+#define LIMIT_DMF_WAITING 20000
 /* What an update must leave free on the car's disk: the spool and the log go on. */
 #define LIMIT_UPDATE_SPARE_BYTES LIMIT_MIB(4)
 /* PostgreSQL behind the update server: making a connection, one statement, waiting for another

@@ -49,6 +49,7 @@ int verb_serve_ota(void *context, int argc, char **argv)
         const char *listen_tls = NULL, *cert = NULL, *key = NULL, *client_ca = NULL;
         bool both = false, routes = false, forwarded = false;
         struct cli_list proxies = {0};
+        struct ota_dmf dmf = {0};
         const struct cli_option options[] = {
                 {"data", 0, CLI_TEXT, &v->data_dir, "DIR", "the data folder"},
                 {"listen", 0, CLI_TEXT, &listen, "HOST:PORT",
@@ -74,6 +75,14 @@ int verb_serve_ota(void *context, int argc, char **argv)
                         "0: no waits)"},
                 {"both-links", 0, CLI_FLAG, &both, NULL,
                         "offer 'download' beside 'download-http' links"},
+                {"dmf", 0, CLI_TEXT, &dmf.broker, "URL",
+                        "gateways over AMQP: amqp://user@host:5672/vhost, or amqps://"},
+                {"dmf-password-file", 0, CLI_TEXT, &dmf.password_file, "FILE",
+                        "the password of the broker's user, one line"},
+                {"dmf-ca-file", 0, CLI_TEXT, &dmf.ca_file, "FILE",
+                        "the CA certificates for an amqps:// broker"},
+                {"dmf-url", 0, CLI_TEXT, &dmf.urls, "URL",
+                        "where devices behind gateways download (--listen)"},
                 {"log-level", 0, CLI_TEXT, &level, "LEVEL", "error, warning, info or debug"},
                 {"routes", 0, CLI_FLAG, &routes, NULL, "print the interface and exit"},
                 {0},
@@ -108,6 +117,7 @@ int verb_serve_ota(void *context, int argc, char **argv)
                 .n_users = users.n,
                 .users_file = users_file,
                 .login_failures = failures,
+                .dmf = dmf,
                 .has_both_links = both};
         int r = listen || listen_tls ? ota_serve_standalone(&alone, &err) : serve_cloud(v, &err);
         return r < 0 ? cli_fail("driveline serve ota", &err) : CLI_OK;

@@ -18,6 +18,7 @@ enum kind {
         KIND_ADDRESS,
         KIND_TEXT,
         KIND_DATABASE,
+        KIND_OPTIONAL,
         KIND_LEVEL,
         KIND_DURATION,
         KIND_BYTES,
@@ -68,6 +69,13 @@ static const struct key {
                 "memory of each process of a build"},
         KEY(build_processes, KIND_COUNT, "256", "processes of a build at one time"),
         KEY(log_level, KIND_LEVEL, "info", "error, warning, info or debug"),
+        KEY(dmf_broker, KIND_OPTIONAL, "",
+                "gateways over AMQP (DMF): amqp://user@host:5672/vhost, or amqps:// with "
+                "dmf_ca_file; the password is in secrets/dmf.password"),
+        KEY(dmf_ca_file, KIND_OPTIONAL, "",
+                "the CA certificates that an amqps:// broker's certificate comes from"),
+        KEY(dmf_url, KIND_OPTIONAL, "",
+                "where devices behind gateways download: http://host:port, several with commas"),
 #undef KEY
 };
 
@@ -127,6 +135,8 @@ static const char *set_key(struct cloud_config *c, const struct key *k, const ch
         case KIND_LEVEL:
                 if (log_level_from_string(value, &level) < 0)
                         return "error, warning, info or debug";
+                break;
+        case KIND_OPTIONAL:
                 break;
         case KIND_SWITCH:
                 if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
@@ -226,8 +236,8 @@ void cloud_config_fini(struct cloud_config *c)
 {
         for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
                 enum kind k = keys[i].kind;
-                if (k == KIND_ADDRESS || k == KIND_TEXT || k == KIND_DATABASE || k == KIND_LEVEL ||
-                        k == KIND_SWITCH)
+                if (k == KIND_ADDRESS || k == KIND_TEXT || k == KIND_DATABASE ||
+                        k == KIND_OPTIONAL || k == KIND_LEVEL || k == KIND_SWITCH)
                         free(*(char **)((char *)c + keys[i].offset));
         }
         free(c->data_dir);

@@ -32,6 +32,9 @@ struct cloud_config {
         int64_t build_memory_bytes; /* 2 GiB */
         int64_t build_processes;    /* 256 */
         char *log_level;
+        char *dmf_broker;  /* amqp://user@host:5672/vhost: gateways over AMQP; empty: none */
+        char *dmf_ca_file; /* whom an amqps:// broker's certificate comes from; empty: unset */
+        char *dmf_url;     /* where their devices download; empty: http_listen */
 };
 
 /* Reads `data_dir`/driveline.conf over the defaults. */
@@ -55,7 +58,8 @@ int cloud_address_split(const char *address, char *host, size_t host_size, int *
 #define CLOUD_CLIENT_KEY "ca/driveline-cloud.key"
 #define CLOUD_CLIENT_NAME "driveline-cloud"
 #define CLOUD_ADMIN_PASSWORD                                                                       \
-        "secrets/admin.password" /* one line; user `admin` of the update server */
+        "secrets/admin.password"                  /* one line; user `admin` of the update server */
+#define CLOUD_DMF_PASSWORD "secrets/dmf.password" /* one line; of the AMQP broker's user */
 #define CLOUD_REGISTRY_DB "registry.db"
 #define CLOUD_ACCESS                                                                               \
         "broker/access.json" /* what the broker's plugin enforces, written by the registry */

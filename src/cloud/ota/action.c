@@ -4,8 +4,10 @@
 
 #include "base/limits.h"
 #include "cloud/ota/cron.h"
+#include "cloud/ota/dmf_letter.h"
 #include "cloud/ota/events.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define MAX_MESSAGE 512
@@ -199,6 +201,7 @@ void action_finish(struct tx *tx, struct action *a, int64_t occurred_at)
                 "WHERE id=?",
                 SQL_I(a->ds), SQL_I(occurred_at), SQL_I(is_in_sync ? TARGET_IN_SYNC : t.status),
                 SQL_I(t.id));
+        dmf_letter_write(tx, t.id, DMF_LETTER_ATTRIBUTES);
 }
 
 void action_fail(struct tx *tx, struct action *a)
@@ -213,6 +216,7 @@ void action_downloaded(struct tx *tx, struct action *a)
         action_set_status(tx, a, ACTION_DOWNLOADED, false);
         sql_run(tx, "UPDATE target SET status=?, request_attributes=1 WHERE id=?",
                 SQL_I(TARGET_IN_SYNC), SQL_I(a->target));
+        dmf_letter_write(tx, a->target, DMF_LETTER_ATTRIBUTES);
 }
 
 /* ── withdrawal ── */
@@ -243,6 +247,7 @@ void action_canceled(struct tx *tx, struct action *a)
         else
                 sql_run(tx, "UPDATE target SET assigned_ds=installed_ds, status=? WHERE id=?",
                         SQL_I(TARGET_IN_SYNC), SQL_I(a->target));
+        tell_target(tx, a->target); /* it may hold the withdrawn one, or wait for the next */
 }
 
 int action_cancel(struct tx *tx, struct action *a, bool is_forced)
@@ -262,6 +267,17 @@ int action_cancel(struct tx *tx, struct action *a, bool is_forced)
                 tx, a->id, ACTION_CANCELED, "Update Server: A force quit has been performed.");
         action_canceled(tx, a);
         return 0;
+}
+
+bool action_end_without_window(struct tx *tx, struct action *a)
+{
+        struct cron_window w;
+        if (!a->schedule || !a->is_active ||
+                cron_window_at(a->schedule, a->duration, a->timezone, tx->now, &w) != -ENOENT)
+                return false;
+        action_log_text(tx, a->id, ACTION_CANCELED, "Update Server: no maintenance window is left");
+        action_canceled(tx, a);
+        return true;
 }
 
 void action_delete(struct tx *tx, int64_t id)

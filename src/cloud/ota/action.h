@@ -98,6 +98,8 @@ void action_canceled(struct tx *tx, struct action *a);
  */
 int action_cancel(struct tx *tx, struct action *a, bool is_forced);
 void action_delete(struct tx *tx, int64_t id);
+/* Cancels an action whose maintenance schedule has no window left. True if it did. */
+bool action_end_without_window(struct tx *tx, struct action *a);
 
 bool action_is_forced_now(const struct action *a, int64_t now);
 /* False: it is already. */

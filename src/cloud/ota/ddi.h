@@ -26,7 +26,5 @@ int32_t ddi_fingerprint(struct request *q, const struct action *a);
 /* One artifact as devices see it. */
 json_t *ddi_artifact_json(struct request *q, int64_t module, const char *filename, int64_t size,
         const char *sha1, const char *md5, const char *sha256);
-/* Ends an action whose maintenance schedule has no window left. True if it did. */
-bool ddi_end_without_window(struct request *q, struct action *a);
 /* What the target is offered now, once those without a window to come have ended. */
 bool ddi_next_action(struct request *q, const struct target *t, struct action *ret);

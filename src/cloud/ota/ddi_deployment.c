@@ -188,7 +188,7 @@ int ddi_deployment(struct request *q)
         if (is_withdrawn(&a) || a.status == ACTION_WAIT_FOR_CONFIRMATION ||
                 a.status == ACTION_SCHEDULED)
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 404);
-        if (ddi_end_without_window(q, &a)) {
+        if (action_end_without_window(&q->tx, &a)) {
                 tx_commit(&q->tx); /* the end counts, though the answer is a 404 */
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 404);
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
-#include "base/limits.h"
+#include "cloud/ota/attributes.h"
 #include "cloud/ota/cron.h"
 #include "cloud/ota/ddi.h"
 #include "cloud/ota/deadline.h"
@@ -58,22 +58,10 @@ int32_t ddi_fingerprint(struct request *q, const struct action *a)
         return (int32_t)h;
 }
 
-bool ddi_end_without_window(struct request *q, struct action *a)
-{
-        struct cron_window w;
-        if (!a->schedule || !a->is_active ||
-                cron_window_at(a->schedule, a->duration, a->timezone, q->tx.now, &w) != -ENOENT)
-                return false;
-        action_log_text(
-                &q->tx, a->id, ACTION_CANCELED, "Update Server: no maintenance window is left");
-        action_canceled(&q->tx, a);
-        return true;
-}
-
 bool ddi_next_action(struct request *q, const struct target *t, struct action *ret)
 {
         while (action_next(&q->tx, t->id, ret)) {
-                if (!ddi_end_without_window(q, ret))
+                if (!action_end_without_window(&q->tx, ret))
                         return true;
         }
         return false;
@@ -127,6 +115,9 @@ int ddi_register(struct request *q, struct target *ret)
         const char *address = client_address(q);
         if (!target_find(&q->tx, q->texts[0], ret))
                 return register_new(q, address, ret);
+        /* behind a gateway it is reached over AMQP, however it polls */
+        if (ret->address && strncmp(ret->address, "amqp:", 5) == 0)
+                address = ret->address;
         if (ret->status == TARGET_UNKNOWN || !ret->last_query_at || !ret->address ||
                 strcmp(ret->address, address) != 0) {
                 int status = ret->status == TARGET_UNKNOWN ? TARGET_REGISTERED : ret->status;
@@ -229,70 +220,21 @@ static const struct shape config_members[] = {
 };
 const struct shape shape_config_data[] = {{.type = SHAPE_OBJECT, .sub = config_members}};
 
-/* What hawkBit takes in keys and values: printable ASCII but ~ and `, and white space. */
-static bool is_attribute_text(const char *text)
-{
-        if (shape_utf16_length(text) > 128)
-                return false;
-        for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-                if (!isspace(*p) && (*p < '!' || *p > '}' || *p == '`'))
-                        return false;
-        }
-        return true;
-}
-
-static int put_attribute(struct request *q, int64_t target, const char *key, const json_t *value)
-{
-        const char *text = json_string_value(value);
-        if (!is_attribute_text(key) || (text && !is_attribute_text(text)))
-                return tx_problem(
-                        &q->tx, PROBLEM_ATTRIBUTES, "The attribute '%.64s' is not valid", key);
-        if (text)
-                sql_run(&q->tx,
-                        "INSERT INTO target_attribute(target, key, value) VALUES(?1, ?2, ?3)"
-                        " ON CONFLICT(target, key) DO UPDATE SET value=?3",
-                        SQL_I(target), SQL_T(key), SQL_T(text));
-        else
-                sql_run(&q->tx, "DELETE FROM target_attribute WHERE target=? AND key=?",
-                        SQL_I(target), SQL_T(key));
-        return 0;
-}
-
-static int put_attributes(struct request *q, int64_t target, const json_t *data, bool is_removal)
-{
-        const char *key;
-        json_t *value;
-        json_object_foreach((json_t *)data, key, value)
-        {
-                if (put_attribute(q, target, key, value) < 0)
-                        return -1;
-                if (is_removal)
-                        sql_run(&q->tx, "DELETE FROM target_attribute WHERE target=? AND key=?",
-                                SQL_I(target), SQL_T(key));
-        }
-        return 0;
-}
-
 int ddi_config_data(struct request *q)
 {
         struct target t;
         const json_t *data = json_object_get(q->body, "data");
         const char *mode = json_text(q->body, "mode", "merge");
-        bool is_removal = strcmp(mode, "remove") == 0;
         if (json_object_size(data) == 0)
                 return tx_problem(
                         &q->tx, PROBLEM_BODY, "The given request body is not well formed");
         if (ddi_require_target(q, &t) < 0)
                 return -1;
-        if (strcmp(mode, "replace") == 0)
-                sql_run(&q->tx, "DELETE FROM target_attribute WHERE target=?", SQL_I(t.id));
-        if (put_attributes(q, t.id, data, is_removal) < 0)
+        if (attributes_put(&q->tx, t.id, data,
+                    strcmp(mode, "replace") == 0  ? ATTRIBUTES_REPLACE
+                    : strcmp(mode, "remove") == 0 ? ATTRIBUTES_REMOVE
+                                                  : ATTRIBUTES_MERGE) < 0)
                 return -1;
-        if (sql_int(&q->tx, 0, "SELECT count(*) FROM target_attribute WHERE target=?",
-                    SQL_I(t.id)) > LIMIT_OTA_PER_PARENT)
-                return tx_problem(&q->tx, PROBLEM_QUOTA, "Too many attributes");
-        if (!is_removal)
-                sql_run(&q->tx, "UPDATE target SET request_attributes=0 WHERE id=?", SQL_I(t.id));
         event_target(&q->tx, "target.updated", t.controller_id, "attributes");
         return reply_none(q, 200);
 }

@@ -13,6 +13,7 @@
 #include "cloud/broker/broker.h"
 #include "cloud/ota/auth.h"
 #include "cloud/ota/auto_assign.h"
+#include "cloud/ota/dmf.h"
 #include "cloud/ota/due.h"
 #include "cloud/ota/event_hub.h"
 #include "cloud/ota/poll_cache.h"
@@ -43,6 +44,7 @@ struct service {
         struct registry *registry; /* of the cloud; NULL alone */
         struct broker_hints *hints;
         SSL_CTX *tls;
+        struct dmf *dmf; /* NULL: off */
 };
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -109,6 +111,7 @@ static void service_fini(struct service *s)
         event_hub_free(o->hub);
         login_free(o->login);
         http_server_free(o->http);
+        dmf_free(s->dmf);
         free_event(s->terminate);
         free_event(s->interrupt);
         free_event(s->round);
@@ -200,6 +203,45 @@ static int listen_plain(struct service *s, const char *address, struct err *err)
         return r;
 }
 
+/* A tenant is there from the start, so that devices may come before any person. */
+static int make_tenant(struct service *s, const char *tenant, struct err *err)
+{
+        struct arena arena = {0};
+        struct problem problem = {0};
+        struct tx tx;
+        const char *name;
+        ota_tx(&s->ota, &tx, &arena, &problem, 0, "system");
+        tenant_find(&tx, tenant, true, &name);
+        int r = tx_commit(&tx) < 0
+                        ? err_set(err, -EIO, "cannot create the tenant: %s", problem.message)
+                        : 0;
+        problem_fini(&problem);
+        arena_fini(&arena);
+        return r;
+}
+
+/* ── gateways ── */
+
+static int open_dmf(struct service *s, const struct ota_dmf *dmf, const char *url, struct err *err)
+{
+        struct dmf_options options = {.broker = dmf->broker,
+                .password_file = dmf->password_file,
+                .ca_file = dmf->ca_file,
+                .urls = dmf->urls};
+        if (!dmf->broker || !*dmf->broker)
+                return 0;
+        if (!options.urls || !*options.urls)
+                options.urls = url;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < s->ota.n_users; i++)
+                r = make_tenant(s, s->ota.users[i].tenant, err);
+        if (r == 0)
+                r = dmf_new(&s->ota, &options, &s->dmf, err);
+        if (r == 0)
+                ota_listen(&s->ota, dmf_tell, s->dmf);
+        return r;
+}
+
 /* ── proxies ── */
 
 static int set_proxies(
@@ -256,6 +298,7 @@ static int listen_alone(struct service *s, const struct ota_standalone *options,
 
 int ota_serve_standalone(const struct ota_standalone *options, struct err *err)
 {
+        char url[256];
         CLEAN_SERVICE struct service s = {0};
         CLEAN_MEM char *db = fs_join(options->data_dir, CLOUD_OTA_DB);
         CLEAN_MEM char *artifacts = fs_join(options->data_dir, CLOUD_ARTIFACTS_DIR);
@@ -276,6 +319,10 @@ int ota_serve_standalone(const struct ota_standalone *options, struct err *err)
                         &s.ota, options->proxies, options->n_proxies, options->uses_forwarded, err);
         if (r == 0)
                 r = listen_alone(&s, options, err);
+        snprintf(url, sizeof(url), options->listen ? "http://%s" : "https://%s",
+                options->listen ? options->listen : options->listen_tls);
+        if (r == 0)
+                r = open_dmf(&s, &options->dmf, url, err);
         if (r < 0)
                 return r;
         s.ota.has_both_links = options->has_both_links;
@@ -290,8 +337,9 @@ static bool is_certificate_active(void *arg, const char *name, const char *seria
         return serial && registry_is_active(s->registry, name, serial);
 }
 
-static void tell(void *arg, const char *controller_id)
+static void tell(void *arg, int64_t tenant, const char *controller_id)
 {
+        (void)tenant; /* the cloud has one */
         broker_hint_poll(((struct service *)arg)->hints, controller_id);
 }
 
@@ -326,23 +374,6 @@ static int open_tls(struct service *s, const struct cloud_config *config, struct
         return tls_server_new(cert, key, ca, TLS_PEER_OPTIONAL, &s->tls, err);
 }
 
-/* The tenant is there from the start, so that devices may come before any person. */
-static int make_tenant(struct service *s, const struct cloud_config *config, struct err *err)
-{
-        struct arena arena = {0};
-        struct problem problem = {0};
-        struct tx tx;
-        const char *name;
-        ota_tx(&s->ota, &tx, &arena, &problem, 0, "system");
-        tenant_find(&tx, config->tenant, true, &name);
-        int r = tx_commit(&tx) < 0
-                        ? err_set(err, -EIO, "cannot create the tenant: %s", problem.message)
-                        : 0;
-        problem_fini(&problem);
-        arena_fini(&arena);
-        return r;
-}
-
 static int open_cloud(struct service *s, const struct cloud_config *config, struct err *err)
 {
         struct ota *o = &s->ota;
@@ -353,8 +384,8 @@ static int open_cloud(struct service *s, const struct cloud_config *config, stru
         o->viewer_address = strdup(config->viewer_listen);
         o->has_both_links = true;
         o->is_certificate_active = is_certificate_active;
-        o->tell = tell;
         o->arg = s;
+        ota_listen(o, tell, s);
         int r = registry_open(config, &s->registry, err);
         if (r == 0)
                 r = broker_hints_new(o->base, config, &s->hints, err);
@@ -368,8 +399,20 @@ static int open_cloud(struct service *s, const struct cloud_config *config, stru
         if (r == 0)
                 r = open_tls(s, config, err);
         if (r == 0)
-                r = make_tenant(s, config, err);
+                r = make_tenant(s, config->tenant, err);
         return r;
+}
+
+static int open_cloud_dmf(struct service *s, const struct cloud_config *config, struct err *err)
+{
+        char url[256];
+        CLEAN_MEM char *password = cloud_path(config, CLOUD_DMF_PASSWORD);
+        const struct ota_dmf dmf = {.broker = config->dmf_broker,
+                .password_file = password,
+                .ca_file = *config->dmf_ca_file ? config->dmf_ca_file : NULL,
+                .urls = config->dmf_url};
+        snprintf(url, sizeof(url), "http://%s", config->http_listen);
+        return password ? open_dmf(s, &dmf, url, err) : err_set(err, -ENOMEM, "out of memory");
 }
 
 int ota_serve(const struct cloud_config *config, struct err *err)
@@ -387,6 +430,8 @@ int ota_serve(const struct cloud_config *config, struct err *err)
                 r = listen_plain(&s, config->http_listen, err);
         if (r == 0)
                 r = http_server_listen(s.ota.http, config->https_listen, s.tls, &port, err);
+        if (r == 0)
+                r = open_cloud_dmf(&s, config, err);
         if (r < 0)
                 return r;
         log_ready("update server on http://%s, for devices on https port %d", config->http_listen,

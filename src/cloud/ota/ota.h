@@ -27,6 +27,12 @@
 
 int ota_serve(const struct cloud_config *config, struct err *err);
 
+struct ota_dmf {            /* gateways over AMQP: docs/dmf.md */
+        const char *broker; /* amqp://user@host:5672/vhost; NULL or empty: off */
+        const char *password_file, *ca_file;
+        const char *urls; /* where devices download, with commas; NULL: the plain listener */
+};
+
 struct ota_standalone {
         const char *listen;               /* 127.0.0.1:8080; loopback only; NULL: TLS alone */
         const char *listen_tls;           /* any address; NULL: none */
@@ -41,6 +47,7 @@ struct ota_standalone {
         const char *database;       /* postgresql://… in place of ota.db; NULL: none */
         const char *const *users;   /* `NAME:PASSWORD:TENANT:ROLES` each */
         size_t n_users;
+        struct ota_dmf dmf;
         const char *users_file; /* the same, a line each; NULL: none */
         int login_failures;  /* wrong passwords in a row before the first wait; 0: never a wait */
         bool has_both_links; /* `download` beside `download-http` in deployments */

@@ -187,5 +187,19 @@ static const char ordered[] =
         "UPDATE ds_metadata SET seq=rowid;"
         "UPDATE module_metadata SET seq=rowid;";
 
-const char *const ota_migrations[] = {first, better, scale, events, withdrawal, accounts, ordered};
+/* Gateways (DMF): what each action's device was told over AMQP, and what is to be told once. */
+static const char dmf[] =
+        "CREATE INDEX target_by_amqp ON target(id) WHERE address LIKE 'amqp:%';"
+        "CREATE TABLE dmf_told("
+        " action INTEGER NOT NULL PRIMARY KEY REFERENCES action(id) ON DELETE CASCADE,"
+        " target INTEGER NOT NULL, topic INTEGER NOT NULL, cancel INTEGER NOT NULL,"
+        " again_at INTEGER);"
+        "CREATE INDEX dmf_told_by_target ON dmf_told(target);"
+        "CREATE INDEX dmf_told_by_time ON dmf_told(again_at) WHERE again_at IS NOT NULL;"
+        "CREATE TABLE dmf_letter(" ID ", " TENANT ", controller_id TEXT NOT NULL,"
+        " address TEXT NOT NULL, letter INTEGER NOT NULL, created_at INTEGER NOT NULL,"
+        " UNIQUE(tenant, controller_id, letter));";
+
+const char *const ota_migrations[] = {
+        first, better, scale, events, withdrawal, accounts, ordered, dmf};
 const int ota_n_migrations = sizeof(ota_migrations) / sizeof(ota_migrations[0]);

@@ -18,6 +18,8 @@ struct sweeps;     /* how far auto-assignments are (auto_assign.h) */
 struct poll_cache; /* answers to idle polls (poll_cache.h) */
 struct seen;       /* polls whose time is still to be written (seen.h) */
 
+#define OTA_MAX_LISTENERS 4
+
 struct ota {
         struct event_base *base;
         struct database *database;
@@ -40,9 +42,13 @@ struct ota {
         struct poll_cache *polls;
         /* Is a certificate that our CA signed still active? NULL: each is. */
         bool (*is_certificate_active)(void *arg, const char *name, const char *serial);
-        /* Something waits for this device. */
-        void (*tell)(void *arg, const char *controller_id);
         void *arg;
+        /* Who is told that something waits for a device. */
+        struct ota_listener {
+                void (*tell)(void *arg, int64_t tenant, const char *controller_id);
+                void *arg;
+        } listeners[OTA_MAX_LISTENERS];
+        size_t n_listeners;
         int64_t scheduler_ms;
 };
 
@@ -51,6 +57,8 @@ void ota_tx(struct ota *o, struct tx *tx, struct arena *arena, struct problem *p
         int64_t tenant, const char *user);
 /* Id of the tenant, made with its types on first use if `create`; 0: unknown. */
 int64_t tenant_find(struct tx *tx, const char *name, bool create, const char **ret_name);
+void ota_listen(struct ota *o, void (*tell)(void *arg, int64_t tenant, const char *controller_id),
+        void *arg);
 /* After a commit: tells the devices that wait, and who follows events. */
 void ota_tell(struct ota *o, struct tx *tx);
 

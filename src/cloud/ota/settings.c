@@ -26,7 +26,7 @@ const struct setting settings_table[] = {
         {SETTING_CLEANUP_EXPIRY, SETTING_LONG, "-1"},
         {SETTING_CLEANUP_STATUS, SETTING_TEXT, "CANCELED,ERROR"},
         {SETTING_CLEANUP_PERCENT, SETTING_INT, "0"},
-        {"batch.assignments.enabled", SETTING_BOOL, "false"},
+        {SETTING_BATCH, SETTING_BOOL, "false"},
         {SETTING_CONFIRMATION, SETTING_BOOL, "false"},
         {SETTING_IMPLICIT_LOCK, SETTING_BOOL, "true"},
         {SETTING_CERTIFICATE, SETTING_BOOL, "false"},

@@ -37,6 +37,7 @@ struct setting {
 #define SETTING_CLEANUP_EXPIRY "action.cleanup.auto.expiry"
 #define SETTING_CLEANUP_STATUS "action.cleanup.auto.status"
 #define SETTING_CLEANUP_PERCENT "action.cleanup.onQuotaHit.percent"
+#define SETTING_BATCH "batch.assignments.enabled"
 #define SETTING_CONFIRMATION "user.confirmation.flow.enabled"
 #define SETTING_IMPLICIT_LOCK "implicit.lock.enabled"
 #define SETTING_DEFAULT_TYPE "default.ds.type" /* kept with the tenant, not in the table below */

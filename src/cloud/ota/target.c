@@ -3,6 +3,7 @@
 #include "cloud/ota/target.h"
 
 #include "base/hash.h"
+#include "cloud/ota/dmf_letter.h"
 #include "cloud/ota/events.h"
 
 #include <string.h>
@@ -117,6 +118,7 @@ void target_delete(struct tx *tx, const struct target *t)
                 "DELETE FROM tag_member WHERE member=? AND tag IN"
                 " (SELECT id FROM tag WHERE tenant=? AND kind=0)",
                 SQL_I(t->id), SQL_I(tx->tenant));
+        dmf_letter_write(tx, t->id, DMF_LETTER_DELETED);
         sql_run(tx, "DELETE FROM target WHERE id=?", SQL_I(t->id));
         event_target(tx, "target.deleted", t->controller_id, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/dmf_letter.h"
 #include "cloud/ota/events.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/polling.h"
@@ -300,6 +301,8 @@ int target_update(struct request *q)
                 if (ask && !t.request_attributes)
                         tx_tell(&q->tx, t.controller_id);
         }
+        if (ask)
+                dmf_letter_write(&q->tx, t.id, DMF_LETTER_ATTRIBUTES);
         return reply_json(q, 200, read_target_json(q, t.id, true));
 }
 

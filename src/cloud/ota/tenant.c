@@ -23,10 +23,19 @@ void ota_tx(struct ota *o, struct tx *tx, struct arena *arena, struct problem *p
         };
 }
 
+void ota_listen(struct ota *o, void (*tell)(void *arg, int64_t tenant, const char *controller_id),
+        void *arg)
+{
+        if (o->n_listeners < OTA_MAX_LISTENERS)
+                o->listeners[o->n_listeners++] = (struct ota_listener){tell, arg};
+}
+
 void ota_tell(struct ota *o, struct tx *tx)
 {
-        for (struct tx_tell *t = tx->tells; t && o->tell; t = t->next)
-                o->tell(o->arg, t->controller_id);
+        for (struct tx_tell *t = tx->tells; t; t = t->next) {
+                for (size_t i = 0; i < o->n_listeners; i++)
+                        o->listeners[i].tell(o->listeners[i].arg, tx->tenant, t->controller_id);
+        }
         tx->tells = NULL;
         for (struct tx_due *d = tx->dues; d && o->due; d = d->next)
                 due_add(o->due, d->kind, d->id, tx->tenant, d->delay_ms);
