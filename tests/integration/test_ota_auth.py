@@ -11,7 +11,7 @@ import urllib.error
 
 import pytest
 
-from conftest import DRIVELINE, Program, free_port, http_json, run_verb, wait_until
+from conftest import DRIVELINE, Program, accepts, free_port, http_json, run_verb, wait_until
 from test_ota import ADMIN, Server
 
 USERINFO = "/rest/v1/userinfo"
@@ -372,6 +372,11 @@ class TlsServer(Server):
         self.pki = pki
         super().__init__(folder, "--listen-tls", f"127.0.0.1:{self.tls_port}", "--cert", pki / "server.crt", "--key",
                          pki / "server.key", *options)
+
+    def start(self):
+        super().start()
+        wait_until(lambda: accepts(self.tls_port), 10, "the listener for TLS")
+        return self
 
     def poll(self, name, tenant="DEFAULT", path="car", headers=None):
         context = ssl.create_default_context(cafile=self.pki / "ca.crt")
