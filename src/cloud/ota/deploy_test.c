@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "cloud/ota/deadline.h"
 #include "cloud/ota/deploy.h"
+#include "cloud/ota/dmf_letter.h"
 #include "cloud/ota/events.h"
 #include "cloud/ota/due.h"
 #include "cloud/ota/polling.h"
@@ -482,10 +483,15 @@ static void old_actions_are_cleaned_up_page_by_page(void **state)
                                               .status = i ? ACTION_FINISHED : ACTION_ERROR});
         settings_put(&f->tx, SETTING_CLEANUP_EXPIRY, "1");
         settings_put(&f->tx, SETTING_CLEANUP_STATUS, "FINISHED,CANCELED");
+        /* f->tx.now is long ago, so a letter of then is old */
+        sql_run(&f->tx, "UPDATE target SET address='amqp://host/gateways' WHERE id=?", SQL_I(t.id));
+        dmf_letter_write(&f->tx, t.id, DMF_LETTER_ATTRIBUTES);
+        assert_int_equal(sql_int(&f->tx, 0, "SELECT count(*) FROM dmf_letter"), 1);
         assert_int_equal(tx_commit(&f->tx), 0);
         o.due = due_new(o.base, scheduler_pass, &o);
         scheduler_clean_up(&o);
         assert_int_equal(count_in(f, ACTION_FINISHED), 10);
+        assert_int_equal(sql_int(&f->tx, 1, "SELECT count(*) FROM dmf_letter"), 0);
         assert_int_equal(tx_commit(&f->tx), 0);
         event_base_dispatch(o.base);
         assert_int_equal(count_in(f, ACTION_FINISHED), 0);

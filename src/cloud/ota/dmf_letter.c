@@ -12,3 +12,9 @@ void dmf_letter_write(struct tx *tx, int64_t target, enum dmf_letter letter)
                 " address=excluded.address, created_at=excluded.created_at",
                 SQL_I(letter), SQL_I(tx->now), SQL_I(target));
 }
+
+void dmf_letters_drop_old(struct tx *tx)
+{
+        sql_run(tx, "DELETE FROM dmf_letter WHERE created_at<?",
+                SQL_I(tx->now - DMF_LETTER_AGE_MS));
+}

@@ -11,5 +11,6 @@
 enum dmf_letter { DMF_LETTER_DELETED = 1, DMF_LETTER_ATTRIBUTES = 2 };
 
 void dmf_letter_write(struct tx *tx, int64_t target, enum dmf_letter letter);
-/* Those that nobody fetched for so long are dropped, as in the broker's dead-letter queue. */
+/* Drops those that nobody fetched for so long, as the broker's dead-letter queue does. */
 #define DMF_LETTER_AGE_MS (INT64_C(21) * 24 * 3600 * 1000)
+void dmf_letters_drop_old(struct tx *tx);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cloud/ota/auto_assign.h"
 #include "cloud/ota/deadline.h"
+#include "cloud/ota/dmf_letter.h"
 #include "cloud/ota/due.h"
 #include "cloud/ota/rollout.h"
 #include "cloud/ota/server.h"
@@ -205,4 +206,7 @@ void scheduler_clean_up(struct ota *o)
         for (size_t i = 0; i < list.n; i++)
                 clean_page(o, 0, list.ids[i]);
         unit_end(&u, o, "the clean-up");
+        unit_begin(&u, o, 0);
+        dmf_letters_drop_old(&u.tx);
+        unit_end(&u, o, "the clean-up of letters to gateways");
 }
