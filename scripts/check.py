@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -51,21 +52,21 @@ class Run:
     """One command of a step: its log, its limit, a live count on a terminal."""
 
     def __init__(self, step, progress=None):
-        self.step, self.progress = step, progress
+        self.step, self.progress, self.child = step, progress, None
         self.log = LOGS / f"{step}.log"
 
     def __call__(self, argv, limit_s, env=None):
         with self.log.open("ab") as log:
             log.write((" ".join(map(str, argv)) + "\n").encode())
             log.flush()
-            child = subprocess.Popen(
+            self.child = subprocess.Popen(
                 [str(a) for a in argv], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **(env or {})}, start_new_session=True)
         deadline = time.monotonic() + limit_s
         try:
             while True:
                 try:
-                    return child.wait(timeout=1)
+                    return self.child.wait(timeout=1)
                 except subprocess.TimeoutExpired:
                     if self.progress:
                         self.progress()
@@ -73,11 +74,16 @@ class Run:
                         self.note(f"stopped: it took longer than {limit_s} s")
                         return 124
         finally:
-            # Whatever the command left in its session; an ended one has nobody in it.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGTERM if child.poll() is None else signal.SIGKILL)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=20)
+            self.end()
+
+    def end(self):
+        """Ends what the command left in its session; an ended one has nobody in it."""
+        if not self.child:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGTERM if self.child.poll() is None else signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.child.wait(timeout=20)
 
     def note(self, text):
         with self.log.open("a") as log:
@@ -215,28 +221,63 @@ def steps(build):
 # ---- the run -----------------------------------------------------------------------------------------
 
 
+# Steps that mostly wait: each begins as soon as what it needs is there, and goes on beside the others.
+BESIDE = {"torture"}
+
+
 def announce(text, end="\n"):
     print(text, end=end, flush=True)
 
 
-def run_step(number, total, name, what, function):
+class Beside:
+    """A step in a thread of its own, with nothing to see until its turn comes."""
+
+    def __init__(self, name, function):
+        self.run, self.function = Run(name), function
+        self.run.log.write_text("")
+        self.started = time.monotonic()
+        self.count, self.took = Count(failed=1), 0
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def _work(self):
+        self.count = self.function(self.run)
+        self.took = time.monotonic() - self.started
+
+    def wait(self, progress):
+        while self.thread.is_alive():
+            progress()
+            self.thread.join(1)
+        return self.count
+
+
+def run_step(number, total, name, what, function, beside=None):
+    """Runs a step, or waits for the one that was begun `beside` the others."""
     head = f"[{number:2}/{total}] {what}"
-    started = time.monotonic()
+    started = beside.started if beside else time.monotonic()
 
     def progress():
         if sys.stdout.isatty():
             announce(f"\r{head:42} {time.monotonic() - started:.0f} s ", end="")
-    run = Run(name, progress)
-    run.log.write_text("")
+    run = beside.run if beside else Run(name, progress)
+    if not beside:
+        run.log.write_text("")
     if not sys.stdout.isatty():
         announce(f"{head:42} …")
-    count = function(run)
-    took = time.monotonic() - started
+    count = beside.wait(progress) if beside else function(run)
+    took = beside.took if beside else time.monotonic() - started
     announce(f"{chr(13) if sys.stdout.isatty() else ''}{head:42} {str(count):40} {took:6.1f} s")
     if count.failed:
         announce(run.tail(60))
         announce(f"    all of it: {run.log.relative_to(ROOT)}")
     return count
+
+
+def start_beside(table, names, done, running):
+    """Begins the steps of BESIDE whose needs are met."""
+    for name in BESIDE.intersection(names).difference(running):
+        if done.issuperset(table[name][1]):
+            running[name] = Beside(name, table[name][2])
 
 
 def with_needs(table, wanted):
@@ -270,24 +311,28 @@ def main():
     names = with_needs(table, arguments.step or list(table))
     LOGS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    total, broken = Count(), set()
+    total, broken, done, beside = Count(), set(), set(), {}
     # Tests' temporary files in one folder, so that even a killed test leaves nothing behind; with a short
     # name, because the path of a Unix socket has room for 107 bytes.
     with tempfile.TemporaryDirectory(prefix="dl.", ignore_cleanup_errors=True) as scratch:
         os.environ["TMPDIR"] = scratch
         # Nor may they read or write the user's own settings.
         os.environ["HOME"] = scratch
-        for number, name in enumerate(names, 1):
-            what, needs, function = table[name]
-            if broken.intersection(needs):
-                broken.add(name)
-                total.skipped += 1
-                announce(f"[{number:2}/{len(names)}] {what:36} skipped: needs {', '.join(needs)}")
-                continue
-            count = run_step(number, len(names), name, what, function)
-            total.add(count)
-            if count.failed:
-                broken.add(name)
+        try:
+            for number, name in enumerate(names, 1):
+                what, needs, function = table[name]
+                start_beside(table, names, done, beside)
+                if broken.intersection(needs):
+                    broken.add(name)
+                    total.skipped += 1
+                    announce(f"[{number:2}/{len(names)}] {what:36} skipped: needs {', '.join(needs)}")
+                    continue
+                count = run_step(number, len(names), name, what, function, beside.get(name))
+                total.add(count)
+                (broken if count.failed else done).add(name)
+        finally:
+            for step in beside.values():
+                step.run.end()
     announce(f"took {time.monotonic() - started:.0f} s")
     announce(f"{total}")
     return 1 if total.failed else 0
