@@ -214,6 +214,8 @@ def steps(build):
         "asan-fuzz": ("fuzz corpora, sanitized", ["asan"], meson_suite(asan, "fuzz", SANITIZERS, 4)),
         "asan-integration": ("integration tests, sanitized", ["asan"], pytest_suite(
             asan, "tests/integration", env={**SANITIZERS, "DRIVELINE_SLOW": "3"}, options=PARALLEL)),
+        "asan-conformance": ("hawkBit conformance, sanitized", ["asan"], pytest_suite(
+            asan, "tests/conformance", env={**SANITIZERS, "DRIVELINE_SLOW": "3"}, options=PARALLEL)),
         "torture": ("kill -9 at random moments", ["gcc"], torture(build, 200)),
     }
 
