@@ -86,17 +86,20 @@ apt_failed() {
         die "$1 failed: $(grep '^E: ' "$apt_log" | head -n 1) (try: $apt_line)"
 }
 
-# Mosquitto's package starts a broker of its own; Driveline starts one itself and wants nothing
+# These packages start a service of their own; Driveline starts what it needs itself and wants nothing
 # listening that it didn't declare. Only where the package is about to be installed by us.
-keep_mosquitto_off() {
-        case " $* " in
-        *" mosquitto "*) ;;
-        *) return 0 ;;
-        esac
-        [ -d /run/systemd/system ] && [ ! -e /etc/systemd/system/mosquitto.service ] || return 0
+keep_services_off() {
+        [ -d /run/systemd/system ] || return 0
         [ "$(id -u)" = 0 ] && as_root= || as_root="sudo $sudo_options"
-        $as_root ln -s /dev/null /etc/systemd/system/mosquitto.service &&
-                say "Mosquitto's own service stays off (systemctl unmask mosquitto undoes it)"
+        for service in mosquitto postgresql rabbitmq-server; do
+                case " $* " in
+                *" $service "*) ;;
+                *) continue ;;
+                esac
+                [ ! -e "/etc/systemd/system/$service.service" ] || continue
+                $as_root ln -s /dev/null "/etc/systemd/system/$service.service" &&
+                        say "the system's own service $service stays off (systemctl unmask $service undoes it)"
+        done
 }
 
 # need_packages LIST…: installs what is missing of the lists, or ends with one line that says what to do.
@@ -128,7 +131,7 @@ need_packages() {
         fi
         say "installing $# packages and what they need …"
         read -r start _ </proc/uptime
-        keep_mosquitto_off "$@"
+        keep_services_off "$@"
         if ! apt_install "$@"; then
                 # Lists that are older than the mirror name versions that are gone.
                 as_root_apt update || apt_failed "apt-get update"
