@@ -2,15 +2,22 @@
  * Copyright The Driveline authors */
 #pragma once
 /*
- * An HTTP/1.1 server on the event loop (evhttp): listeners with and without TLS, one handler.
+ * An HTTP/1.1 server on the event loop: listeners with and without TLS, one handler.
  *
  * The handler gets a request that it must answer, now or later, with exactly one http_reply…() or
  * http_stream_begin(). Until then the request is its own; after it the pointer is dead. If the
  * client goes away before, the request stays valid and the reply is dropped quietly. Everything in
- * a request is hostile: sizes are bounded by the options, nothing else is checked.
+ * a request is hostile: sizes are bounded by the options, and what http_head.h says is checked.
+ *
+ * A connection that stands still is cut: before the first whole head, within a head or a body, or
+ * because its client doesn't read. A file is sent by sendfile(2) (TLS: one record at a time), so
+ * that a slow download holds a descriptor and no memory. Most requests of a fleet are the same ones
+ * again and again: `quick` may answer them by the bytes of their head, before a request is made of
+ * them.
  */
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/http_peers.h"
 #include "base/json.h"
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -21,11 +28,30 @@ struct http_server;
 struct http_exchange; /* a request and its answer */
 struct http_stream;   /* an answer without end: server-sent events */
 
+/* A whole head of a GET as it came, its empty line included. */
+struct http_quick {
+        const char *head;
+        size_t head_len;
+        bool is_tls;
+        const char *peer, *cn, *serial; /* as http_peer() and so on */
+        const char *date_line;          /* `Date: …` with its line end */
+        bool closes;                    /* to be set: the connection ends after it */
+};
+
 struct http_server_options {
-        size_t max_body;     /* larger bodies: 413 */
-        int idle_timeout_ms; /* a connection without traffic is closed; 0: 60 s */
-        const char *server;  /* value of the Server header; NULL: none */
+        size_t max_body;      /* larger bodies: 413 */
+        int idle_timeout_ms;  /* a kept connection without a request is closed; 0: 60 s */
+        int stall_timeout_ms; /* one that stands still within one is cut; 0: LIMIT_HTTP_STALL_MS */
+        struct http_limits limits; /* of each address; beyond: 429 */
+        const char *server;        /* value of the Server header; NULL: none */
         void (*handle)(void *arg, struct http_exchange *x);
+        /* A head with a body to come is here: may give it a sink (http_set_sink()) or answer it.
+         * NULL: bodies are gathered in memory. */
+        void (*on_body)(void *arg, struct http_exchange *x);
+        /* Is it a download, which no limit of requests may break off? NULL: only ranges are. */
+        bool (*is_download)(void *arg, const struct http_exchange *x);
+        /* Writes a whole answer to `out` and returns its length; 0: it goes the long way. NULL. */
+        size_t (*quick)(void *arg, struct http_quick *r, char *out, size_t size);
         void *arg;
 };
 
@@ -50,8 +76,26 @@ const char *http_header(const struct http_exchange *x, const char *name);
 /* First value of a query parameter, decoded; NULL if absent. Lives as long as the exchange. */
 const char *http_param(struct http_exchange *x, const char *name);
 const char *http_body(struct http_exchange *x, size_t *ret_len);
-/* The body where it lies, for uploads that are taken piece by piece. Borrowed; may be drained. */
-struct evbuffer *http_body_buffer(struct http_exchange *x);
+struct evbuffer *http_body_buffer(struct http_exchange *x); /* the body where it lies; borrowed */
+bool http_has_body(const struct http_exchange *x);          /* one was announced */
+/* The head as it came, but for the last byte. */
+const char *http_raw_head(const struct http_exchange *x, size_t *ret_len);
+bool http_keeps_alive(const struct http_exchange *x);
+/* It is HTTP/1.1: HTTP/1.0 is answered in its own form. */
+bool http_is_current(const struct http_exchange *x);
+/* The headers that were added so far, a line each. */
+const char *http_answer_headers(const struct http_exchange *x);
+
+/* Takes a body while it arrives; http_body() is empty then. `write` keeps its failures to itself:
+ * the handler is called after the last byte and asks `arg`. */
+struct http_sink {
+        void (*write)(void *arg, const void *data, size_t len);
+        void (*free)(void *arg); /* with the exchange, whatever became of it */
+        void *arg;
+        int64_t max; /* larger bodies: 413 */
+};
+void http_set_sink(struct http_exchange *x, const struct http_sink *sink);
+void *http_sink_arg(const struct http_exchange *x);   /* NULL without one */
 const char *http_peer(const struct http_exchange *x); /* numeric address */
 bool http_is_tls(const struct http_exchange *x);
 /* The common name and serial of the client's verified certificate; NULL without one. */
@@ -63,6 +107,8 @@ const char *http_peer_fingerprint(struct http_exchange *x);
 const char *http_origin(struct http_exchange *x);
 
 /* ── the answer ── */
+/* `Date: …` with its line end, as of now. */
+const char *http_date_line(struct http_server *server);
 void http_add_header(struct http_exchange *x, const char *name, const char *value);
 /* Forgets those that were added: the answer is made anew. */
 void http_clear_headers(struct http_exchange *x);
@@ -71,7 +117,7 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, c
         size_t len);
 /* Takes the reference `value`. */
 void http_reply_json(struct http_exchange *x, int status, json_t *value);
-/* Sends `len` bytes of `fd` from `offset`, read as the client takes them; takes the descriptor. */
+/* Sends `len` bytes of `fd` from `offset`, as the client takes them; takes the descriptor. */
 void http_reply_file(struct http_exchange *x, int status, const char *content_type, int fd,
         int64_t offset, int64_t len);
 

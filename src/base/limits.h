@@ -23,6 +23,24 @@
 #define LIMIT_API_ANSWER_BYTES LIMIT_MIB(64)
 /* HTTP head: the longest hawkBit request line seen is below 2 kB. */
 #define LIMIT_HTTP_HEADER_BYTES LIMIT_KIB(16)
+/* Fields of one head; browsers send 20, proxies add some. */
+#define LIMIT_HTTP_FIELDS 100
+/* An answer from memory: a head of 400 bytes and the body of a poll. */
+#define LIMIT_HTTP_QUICK_BYTES LIMIT_KIB(4)
+/* A client that stands still for so long within a request or an answer is cut. */
+#define LIMIT_HTTP_STALL_MS 20000
+/* Bytes a second that a body must come with, and an answer be read with, on average: below the
+ * slowest GPRS. Slower ones are there to hold connections. */
+#define LIMIT_HTTP_MIN_IN_RATE 512
+#define LIMIT_HTTP_MIN_OUT_RATE 256
+/* Open connections: each costs 1 kB, with TLS 30 kB. And files that are left for all else. */
+#define LIMIT_HTTP_CONNECTIONS ((size_t)10000)
+#define LIMIT_HTTP_SPARE_FILES ((size_t)128)
+/* What one address may do unless driveline.conf says otherwise; requests a second as hawkBit's
+ * hawkbit.server.security.dos.filter has them. */
+#define LIMIT_PEER_CONNECTIONS 100
+#define LIMIT_PEER_READS 200
+#define LIMIT_PEER_WRITES 50
 /* Names of things are MQTT client ids and certificate common names (X.520 ub-common-name is 64). */
 #define LIMIT_THING_NAME_BYTES 64
 /* A manifest.xml, a buildspec.yml, a policy, a rule. */
@@ -111,6 +129,8 @@
 
 /* The update server's quotas are hawkBit's (hawkbit.server.security.dos.*), so that clients meet
  * the same walls. */
+#define LIMIT_OTA_POLL_CACHE_BYTES                                                                 \
+        LIMIT_MIB(256)           /* answers to idle polls; a million cars' are 200 MB */
 #define LIMIT_OTA_PER_PARENT 100 /* modules of a set; metadata and attributes of one entity */
 #define LIMIT_OTA_TYPES_PER_TYPE 50
 #define LIMIT_OTA_ARTIFACTS_PER_MODULE 50
