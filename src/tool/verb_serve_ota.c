@@ -50,6 +50,8 @@ int verb_serve_ota(void *context, int argc, char **argv)
         bool both = false, routes = false, forwarded = false;
         struct cli_list proxies = {0};
         struct ota_dmf dmf = {0};
+        struct http_limits limits = {0};
+        int64_t stall = LIMIT_HTTP_STALL_MS;
         const struct cli_option options[] = {
                 {"data", 0, CLI_TEXT, &v->data_dir, "DIR", "the data folder"},
                 {"listen", 0, CLI_TEXT, &listen, "HOST:PORT",
@@ -73,6 +75,14 @@ int verb_serve_ota(void *context, int argc, char **argv)
                 {"login-failures", 0, CLI_INT, &failures, "N",
                         "wrong passwords for a name from an address before waits of 6 s each (10; "
                         "0: no waits)"},
+                {"peer-connections", 0, CLI_INT, &limits.connections, "N",
+                        "connections that one address may have open; 0: any number"},
+                {"peer-reads", 0, CLI_INT, &limits.reads, "N",
+                        "GET and HEAD requests a second of one address; 0: any number"},
+                {"peer-writes", 0, CLI_INT, &limits.writes, "N",
+                        "other requests a second of one address; 0: any number"},
+                {"stall-timeout", 0, CLI_DURATION, &stall, "TIME",
+                        "a client that stands still within a request or an answer is cut (20s)"},
                 {"both-links", 0, CLI_FLAG, &both, NULL,
                         "offer 'download' beside 'download-http' links"},
                 {"dmf", 0, CLI_TEXT, &dmf.broker, "URL",
@@ -97,6 +107,11 @@ int verb_serve_ota(void *context, int argc, char **argv)
                 ota_print_routes(stdout);
                 return CLI_OK;
         }
+        if (limits.connections < 0 || limits.reads < 0 || limits.writes < 0 || stall < 100 ||
+                stall > INT32_MAX) {
+                fprintf(stderr, "driveline serve ota: a limit below zero, or a time below 100ms\n");
+                return CLI_MISUSE;
+        }
         enum log_level log = LOG_LEVEL_INFO;
         if (log_level_from_string(level, &log) < 0) {
                 fprintf(stderr, "driveline serve ota: '%s' is no log level\n", level);
@@ -118,6 +133,8 @@ int verb_serve_ota(void *context, int argc, char **argv)
                 .users_file = users_file,
                 .login_failures = failures,
                 .dmf = dmf,
+                .limits = limits,
+                .stall_timeout_ms = (int)stall,
                 .has_both_links = both};
         int r = listen || listen_tls ? ota_serve_standalone(&alone, &err) : serve_cloud(v, &err);
         return r < 0 ? cli_fail("driveline serve ota", &err) : CLI_OK;

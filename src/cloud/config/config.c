@@ -23,7 +23,8 @@ enum kind {
         KIND_DURATION,
         KIND_BYTES,
         KIND_COUNT,
-        KIND_SWITCH
+        KIND_SWITCH,
+        KIND_LIMIT
 };
 
 static const struct key {
@@ -63,6 +64,16 @@ static const struct key {
         KEY(login_failures, KIND_COUNT, "10",
                 "wrong passwords for a name from an address before the update server makes them "
                 "wait"),
+        KEY(peer_connections, KIND_LIMIT, "100",
+                "connections to the update server that one address other than loopback may have "
+                "open; 0: any number"),
+        KEY(peer_reads, KIND_LIMIT, "200",
+                "GET and HEAD requests a second of one such address; 0: any number"),
+        KEY(peer_writes, KIND_LIMIT, "50",
+                "other requests a second of one such address; 0: any number"),
+        {"stall_timeout", KIND_DURATION, offsetof(struct cloud_config, stall_timeout_ms), "20s",
+                "a client of the update server that stands still within a request or an answer is "
+                "cut"},
         {"build_timeout", KIND_DURATION, offsetof(struct cloud_config, build_timeout_ms), "10m",
                 "a pipeline's phase that takes longer is stopped"},
         {"build_memory", KIND_BYTES, offsetof(struct cloud_config, build_memory_bytes), "2G",
@@ -159,6 +170,11 @@ static const char *set_key(struct cloud_config *c, const struct key *k, const ch
         case KIND_COUNT:
                 *number = strtoll(value, &end, 10);
                 return end == value || *end || *number < 1 ? "a whole number above 0" : NULL;
+        case KIND_LIMIT:
+                *number = strtoll(value, &end, 10);
+                return end == value || *end || *number < 0 || *number > INT_MAX
+                               ? "a whole number, or 0 for no limit"
+                               : NULL;
         }
         return set_text(c, k, value) < 0 ? "more memory" : NULL;
 }

@@ -28,6 +28,10 @@ struct cloud_config {
         char *trusted_proxies;      /* 127.0.0.0/8,::1: whose headers count */
         char *forwarded_headers;    /* off: links by Forwarded and X-Forwarded-* of those */
         int64_t login_failures;     /* 10: wrong passwords in a row before the first wait */
+        int64_t peer_connections;   /* 100: of one address at once, https_listen; 0: any number */
+        int64_t peer_reads;         /* 200 a second */
+        int64_t peer_writes;        /* 50 a second */
+        int64_t stall_timeout_ms;   /* 20 s: a client that stands still within a request */
         int64_t build_timeout_ms;   /* 10 min, a phase of a pipeline stage */
         int64_t build_memory_bytes; /* 2 GiB */
         int64_t build_processes;    /* 256 */

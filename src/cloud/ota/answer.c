@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "cloud/ota/cbor.h"
+#include "cloud/ota/poll_cache.h"
 #include "cloud/ota/request.h"
 
 #include <string.h>
@@ -85,29 +86,26 @@ static bool etag_matches(const char *header, const char *etag)
         return header && strstr(header, etag);
 }
 
-static const char *etag_of(struct request *q, const char *data, size_t len)
-{
-        char md5[HASH_MD5_HEX_SIZE];
-        if (q->etag)
-                return q->etag;
-        hash_md5_hex(data, len, md5);
-        return arena_printf(&q->arena, "\"0%s\"", md5);
-}
-
 static void answer_bytes(struct request *q, const char *type, const char *data, size_t len)
 {
         bool is_get = strcmp(http_method(q->x), "GET") == 0;
         if (is_get && q->status >= 200 && q->status < 300 &&
                 !(q->route && q->route->flags & ROUTE_NO_ETAG)) {
-                const char *etag = etag_of(q, data, len);
+                char md5[HASH_MD5_HEX_SIZE], etag[HASH_MD5_HEX_SIZE + 8];
+                hash_md5_hex(data, len, md5);
+                snprintf(etag, sizeof(etag), "\"0%s\"", md5);
                 http_add_header(q->x, "ETag", etag);
                 if (etag_matches(http_header(q->x, "If-None-Match"), etag)) {
                         add_security_headers(q, true);
                         http_reply(q->x, 304, NULL, NULL, 0);
                         return;
                 }
+                add_security_headers(q, false);
+                if (q->idle_target && q->ota->polls)
+                        poll_cache_keep(q->ota->polls, q, type, etag, data, len);
+        } else {
+                add_security_headers(q, false);
         }
-        add_security_headers(q, false);
         http_reply(q->x, q->status, type, data, len);
 }
 
@@ -124,8 +122,7 @@ void answer(struct request *q)
         } else if (q->bytes) {
                 answer_bytes(q, q->text_type, q->bytes, q->bytes_len);
         } else if (q->text) {
-                answer_bytes(q, q->text_type, q->text,
-                        q->text_length ? q->text_length : strlen(q->text));
+                answer_bytes(q, q->text_type, q->text, strlen(q->text));
         } else if (q->reply) {
                 if (serialize(q->reply, q->media, &b) < 0)
                         q->status = 500;

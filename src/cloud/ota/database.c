@@ -102,16 +102,6 @@ void database_rollback(struct database *d)
         d->driver->rollback(d);
 }
 
-uint64_t database_revision(struct database *d)
-{
-        return d->driver->revision(d) - d->ignored_changes;
-}
-
-void database_ignore_changes(struct database *d, uint64_t revision_before)
-{
-        d->ignored_changes += database_revision(d) - revision_before;
-}
-
 uint64_t database_foreign_changes(const struct database *d)
 {
         return d->foreign_changes;

@@ -102,12 +102,8 @@ bool database_column_is_null(struct statement *s, int column);
 
 /* ── who changed something ── */
 
-/* Moves with every row that this connection writes, but for those that were ignored, and when it
- * hears that another process wrote (at its next call of anything, for which database_leads() is
- * made several times a second). */
-uint64_t database_revision(struct database *d);
-void database_ignore_changes(struct database *d, uint64_t revision_before);
-/* Moves with what other processes write, or may have written unheard. */
+/* Moves when it hears that another process wrote, or may have written unheard (at its next call of
+ * anything, for which database_leads() is made several times a second). */
 uint64_t database_foreign_changes(const struct database *d);
 /* For readers: another value than before if anybody may have written since. Inside a unit. */
 uint64_t database_generation(struct database *d);

@@ -36,7 +36,6 @@ struct database_driver {
         double (*column_real)(struct statement *s, int column);
         const char *(*column_text)(struct statement *s, int column);
         bool (*column_is_null)(struct statement *s, int column);
-        uint64_t (*revision)(struct database *d);
         uint64_t (*generation)(struct database *d);
         bool (*leads)(struct database *d);
 };
@@ -50,7 +49,7 @@ struct database {
         struct statement *buckets[DATABASE_BUCKETS];
         size_t n_statements;
         struct settings_cache *settings;
-        uint64_t ignored_changes, foreign_changes;
+        uint64_t foreign_changes;
         bool is_closing;
         enum database_failure failure;
         struct err reason;

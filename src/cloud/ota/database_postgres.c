@@ -492,7 +492,6 @@ static void count_changes(struct postgres *p, struct postgres_statement *s)
         const char *what = PQcmdStatus(s->result);
         s->n_changes =
                 strncmp(what, "SELECT", 6) == 0 ? 0 : strtoll(PQcmdTuples(s->result), NULL, 10);
-        p->n_changes += (uint64_t)s->n_changes;
         p->has_changed = p->has_changed || s->n_changes > 0;
 }
 
@@ -578,11 +577,6 @@ static const char *postgres_column_text(struct statement *s, int column)
 
 /* ── who changed something ── */
 
-static uint64_t postgres_revision(struct database *d)
-{
-        return of(d)->n_changes + d->foreign_changes;
-}
-
 /* The next transaction's number moves with every writer of the whole server: that says too much at
  * times, and never too little. */
 static uint64_t postgres_generation(struct database *d)
@@ -622,7 +616,6 @@ static const struct database_driver driver = {
         .column_real = postgres_column_real,
         .column_text = postgres_column_text,
         .column_is_null = postgres_column_is_null,
-        .revision = postgres_revision,
         .generation = postgres_generation,
         .leads = postgres_leads,
 };

@@ -20,7 +20,6 @@ struct postgres {
         bool leads;          /* holds the leader's lock, as long as the connection lasts */
         bool is_lost_told;   /* the log says so already */
         uint64_t session;    /* counts the connections; statements live as long as theirs */
-        uint64_t n_changes;  /* rows written by this process */
         int64_t next_try_at; /* monotonic: not before this */
         unsigned n_names;    /* of statements */
         char message[400];   /* the last one of the server, one line */

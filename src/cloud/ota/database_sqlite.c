@@ -128,11 +128,6 @@ static void sqlite_rollback(struct database *d)
                 sqlite3_exec(db_of(d), "ROLLBACK", NULL, NULL, NULL);
 }
 
-static uint64_t sqlite_revision(struct database *d)
-{
-        return (uint64_t)sqlite3_total_changes64(db_of(d));
-}
-
 static uint64_t sqlite_generation(struct database *d)
 {
         CLEAN_STMT sqlite3_stmt *stmt = NULL;
@@ -244,7 +239,6 @@ static const struct database_driver driver = {
         .column_real = sqlite_real,
         .column_text = sqlite_text,
         .column_is_null = sqlite_is_null,
-        .revision = sqlite_revision,
         .generation = sqlite_generation,
         .leads = sqlite_leads,
 };

@@ -9,8 +9,6 @@
 #include "cloud/ota/action.h"
 #include "cloud/ota/request.h"
 
-/* Does the caller show no certificate, or one that is still active? */
-bool ddi_certificate_holds(struct request *q);
 /* Is the caller the target of the path? Sets q->tx.tenant. */
 bool ddi_authenticate(struct request *q);
 /* The target of the path, made if it is new; its poll is noted. -1 with a problem. */

@@ -21,7 +21,7 @@ static const char *token_of(struct request *q, const char *scheme)
 
 /* ── a certificate that our own listener checked ── */
 
-bool ddi_certificate_holds(struct request *q)
+static bool certificate_holds(struct request *q)
 {
         struct ota *o = q->ota;
         const char *name = http_peer_cn(q->x);
@@ -58,8 +58,7 @@ static bool by_certificate(struct request *q)
         const char *list = settings_text(&q->tx, SETTING_FINGERPRINTS);
         const char *fingerprint = *list ? http_peer_fingerprint(q->x) : NULL;
         q->is_never_kept = *list; /* what is kept is found by the name alone */
-        return (!*list || (fingerprint && is_listed(fingerprint, list))) &&
-               ddi_certificate_holds(q);
+        return (!*list || (fingerprint && is_listed(fingerprint, list))) && certificate_holds(q);
 }
 
 /* ── headers that a reverse proxy sets ── */

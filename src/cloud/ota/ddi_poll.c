@@ -7,7 +7,6 @@
 #include "cloud/ota/deploy.h"
 #include "cloud/ota/events.h"
 #include "cloud/ota/handlers.h"
-#include "cloud/ota/poll_cache.h"
 #include "cloud/ota/polling.h"
 #include "cloud/ota/seen.h"
 #include "cloud/ota/settings.h"
@@ -21,7 +20,10 @@
 
 int ddi_require_target(struct request *q, struct target *ret)
 {
-        return target_require(&q->tx, q->texts[0], ret);
+        int r = target_require(&q->tx, q->texts[0], ret);
+        if (r == 0)
+                q->tx.device = ret->id;
+        return r;
 }
 
 int ddi_require_action(struct request *q, const struct target *t, struct action *ret)
@@ -118,6 +120,7 @@ int ddi_register(struct request *q, struct target *ret)
         /* behind a gateway it is reached over AMQP, however it polls */
         if (ret->address && strncmp(ret->address, "amqp:", 5) == 0)
                 address = ret->address;
+        q->tx.device = ret->id;
         if (ret->status == TARGET_UNKNOWN || !ret->last_query_at || !ret->address ||
                 strcmp(ret->address, address) != 0) {
                 int status = ret->status == TARGET_UNKNOWN ? TARGET_REGISTERED : ret->status;
@@ -181,11 +184,13 @@ static json_t *poll_links(struct request *q, const struct target *t, const struc
         return links;
 }
 
-/* Will the next idle poll be told the same, whatever the time? Not with overrides or a random
- * share. */
+/* Will the next idle poll be told the same, whatever the time? Not with a random share, nor where
+ * an override asks for times. */
 static bool is_steady(struct request *q)
 {
-        return !strpbrk(settings_text(&q->tx, SETTING_POLLING_TIME), ",~");
+        const char *interval = settings_text(&q->tx, SETTING_POLLING_TIME);
+        return !strchr(interval, '~') && !strstr(interval, "${") &&
+               !strcasestr(interval, "lastController");
 }
 
 int ddi_poll(struct request *q)
@@ -204,10 +209,11 @@ int ddi_poll(struct request *q)
                 json_object_set_new(j, "_links", links);
         else
                 json_decref(links);
-        reply_json(q, 200, j);
-        if (!has_next && is_steady(q))
-                poll_cache_keep(q->ota->polls, q, t.id);
-        return 0;
+        if (!has_next && is_steady(q)) {
+                q->idle_target = t.id;
+                q->is_idle_by_filter = strchr(settings_text(&q->tx, SETTING_POLLING_TIME), ',');
+        }
+        return reply_json(q, 200, j);
 }
 
 /* ── configData ── */

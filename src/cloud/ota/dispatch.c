@@ -9,7 +9,6 @@
 #include "cloud/ota/ddi.h"
 #include "cloud/ota/openapi.h"
 #include "cloud/ota/page.h"
-#include "cloud/ota/poll_cache.h"
 #include "cloud/ota/request.h"
 #include "cloud/ota/seen.h"
 
@@ -481,8 +480,6 @@ static int run_device(struct request *q, const char *const *parts, size_t n)
         q->texts[0] = parts[3];
         q->tx.user = "CONTROLLER_PLUG_AND_PLAY";
         choose_device_unit(q, n);
-        if (n == 4 && ddi_certificate_holds(q) && poll_cache_answer(q->ota->polls, q))
-                return 0;
         if (!ddi_authenticate(q))
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 401);
         int r = find_route(q, ddi_routes, parts + 4, n - 4, 1);
@@ -582,6 +579,7 @@ void dispatch_again(void *arg, struct http_exchange *x, struct login_result *res
                         .file = -1,
                         .media = MEDIA_HAL,
                         .path = http_path(x),
+                        .foreign_changes = database_foreign_changes(((struct ota *)arg)->database),
                         .n_runs = n};
                 run_in_unit(&q);
                 if (!runs_again(&q, body_length))
@@ -591,8 +589,6 @@ void dispatch_again(void *arg, struct http_exchange *x, struct login_result *res
         }
         if (!q.is_waiting && !q.is_answered)
                 answer(&q);
-        if (seen_is_full(q.ota->seen))
-                seen_flush(q.ota->seen, q.ota);
         request_fini(&q);
         login_result_free(result);
 }

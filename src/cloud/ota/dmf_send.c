@@ -215,15 +215,14 @@ static void write_settled(struct dmf_sender *s)
         if (!s->settled)
                 return;
         unit_begin(&u, s);
-        uint64_t before = tx_revision(&u.tx);
+        u.tx.is_quiet = true; /* polls are told nothing of it */
         for (struct dmf_sent *m = s->settled; m; m = m->next) {
                 for (size_t i = 0; i < m->n; i++) {
                         m->orders[i].address = m->address;
                         dmf_order_told(&u.tx, &m->orders[i]);
                 }
         }
-        tx_ignore_changes(&u.tx, before); /* polls are told nothing of it */
-        (void)unit_commit(&u);            /* if not, they are told once more */
+        (void)unit_commit(&u); /* if not, they are told once more */
         unit_end(&u);
         free_sent(&s->settled);
 }

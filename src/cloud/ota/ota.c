@@ -68,7 +68,7 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
         struct ota *o = &((struct service *)arg)->ota;
         (void)fd;
         (void)what;
-        seen_flush(o->seen, o);
+        seen_tick(o->seen, o);
 }
 
 static void on_clean_up(evutil_socket_t fd, short what, void *arg)
@@ -136,9 +136,16 @@ static void service_fini(struct service *s)
 }
 #define CLEAN_SERVICE __attribute__((cleanup(service_fini)))
 
+/* The links that devices download by, and those of the Management interface. */
+static bool is_download(void *arg, const struct http_exchange *x)
+{
+        (void)arg;
+        return strstr(http_path(x), "/artifacts/");
+}
+
 /* What both kinds of server share: database, artifacts, timers. */
-static int service_open(
-        struct service *s, const char *db_path, const char *artifacts_dir, struct err *err)
+static int service_open(struct service *s, const char *db_path, const char *artifacts_dir,
+        const struct http_limits *limits, int stall_timeout_ms, struct err *err)
 {
         struct ota *o = &s->ota;
         o->artifacts_dir = strdup(artifacts_dir);
@@ -156,8 +163,13 @@ static int service_open(
                 r = event_hub_new(o, &o->hub, err);
         if (r < 0)
                 return r;
-        struct http_server_options options = {
-                .max_body = MAX_BODY_BYTES, .handle = dispatch, .arg = o};
+        struct http_server_options options = {.max_body = MAX_BODY_BYTES,
+                .limits = *limits,
+                .stall_timeout_ms = stall_timeout_ms,
+                .handle = dispatch,
+                .is_download = is_download,
+                .quick = poll_cache_quick,
+                .arg = o};
         return http_server_new(o->base, &options, &o->http, err);
 }
 
@@ -168,7 +180,7 @@ static int service_run(struct service *s, struct err *err)
         s->terminate = on(s, SIGTERM);
         s->interrupt = on(s, SIGINT);
         s->round = every(s, SCHEDULER_MS, on_round);
-        s->flush = every(s, SEEN_FLUSH_MS, on_flush);
+        s->flush = every(s, SEEN_TICK_MS, on_flush);
         s->clean_up = every(s, CLEAN_UP_MS, on_clean_up);
         if (!s->terminate || !s->interrupt || !s->round || !s->flush || !s->clean_up)
                 return err_set(err, -ENOMEM, "out of memory");
@@ -306,7 +318,8 @@ int ota_serve_standalone(const struct ota_standalone *options, struct err *err)
                 return err_set(err, -ENOMEM, "out of memory");
         int r = fs_mkdir_p(options->data_dir, 0700, err);
         if (r == 0)
-                r = service_open(&s, options->database ? options->database : db, artifacts, err);
+                r = service_open(&s, options->database ? options->database : db, artifacts,
+                        &options->limits, options->stall_timeout_ms, err);
         if (r == 0)
                 r = open_login(&s.ota, options->login_failures, err);
         if (r == 0)
@@ -423,7 +436,11 @@ int ota_serve(const struct cloud_config *config, struct err *err)
         int port = 0;
         if (!db || !artifacts)
                 return err_set(err, -ENOMEM, "out of memory");
-        int r = service_open(&s, db, artifacts, err);
+        const struct http_limits limits = {.connections = (int)config->peer_connections,
+                .reads = (int)config->peer_reads,
+                .writes = (int)config->peer_writes,
+                .spares_loopback = true};
+        int r = service_open(&s, db, artifacts, &limits, (int)config->stall_timeout_ms, err);
         if (r == 0)
                 r = open_cloud(&s, config, err);
         if (r == 0)

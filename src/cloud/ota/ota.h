@@ -16,6 +16,7 @@
  * with plain HTTP and users given on the command line, and behaves by hawkBit's defaults.
  */
 #include "base/err.h"
+#include "base/http_peers.h"
 #include "base/json.h"
 #include "cloud/config/config.h"
 
@@ -51,6 +52,8 @@ struct ota_standalone {
         const char *users_file; /* the same, a line each; NULL: none */
         int login_failures;  /* wrong passwords in a row before the first wait; 0: never a wait */
         bool has_both_links; /* `download` beside `download-http` in deployments */
+        struct http_limits limits; /* of each address; zeros: none */
+        int stall_timeout_ms;      /* of a client within a request or an answer; 0: 20 s */
 };
 int ota_serve_standalone(const struct ota_standalone *options, struct err *err);
 

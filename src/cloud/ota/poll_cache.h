@@ -2,26 +2,32 @@
  * Copyright The Driveline authors */
 #pragma once
 /*
- * Answers to polls that had nothing to tell, so that the next same poll needs no database.
+ * Answers to polls that had nothing to tell, so that the next same poll needs neither a database
+ * nor a request to be made of it.
  *
- * An answer holds as long as nothing was written (the times of polls apart: nobody's answer depends
- * on them) and the request is the same in every header that could matter. One writer makes that
- * simple: the database's own count of changes is the revision. Polls with an action, a random
- * interval or overrides of the interval are never kept, since time changes them. At POLL_CACHE_MAX
- * all are dropped.
+ * A request is recognized by its head, byte for byte, and by who sent it (address, TLS,
+ * certificate): whatever its answer could depend on is in there or moves a counter of stamps.h.
+ * Kept is not the head but its hash under a secret key. Polls with an action, a random interval or
+ * an interval that depends on the time are never kept. A client's certificate is asked for each
+ * time. An entry is about 110 bytes and the body; at LIMIT_OTA_POLL_CACHE_BYTES the oldest places
+ * are made free.
  */
-#include <stdbool.h>
+#include "base/http_server.h"
+
 #include <stdint.h>
 
-#define POLL_CACHE_MAX 20000 /* about 14 MB */
-
+struct ota;
 struct request;
 struct poll_cache;
+struct stamps;
 
 struct poll_cache *poll_cache_new(void);
 void poll_cache_free(struct poll_cache *c);
-/* Answers `q` from memory if it can. The caller has checked a client certificate, if there is one.
- */
-bool poll_cache_answer(struct poll_cache *c, struct request *q);
-/* Keeps the answer that `q` has now, made for `target`. */
-void poll_cache_keep(struct poll_cache *c, struct request *q, int64_t target);
+/* What every unit of work has to tell its writes to. */
+struct stamps *poll_cache_stamps(const struct poll_cache *c);
+/* http_server_options.quick: `ota` is the server. */
+size_t poll_cache_quick(void *ota, struct http_quick *r, char *out, size_t size);
+/* Keeps the answer that goes out for `q` now, for its target q->idle_target. `etag` with its quotes
+ * is in the answer's headers; `type` lives for ever. */
+void poll_cache_keep(struct poll_cache *c, struct request *q, const char *type, const char *etag,
+        const char *body, size_t len);

@@ -54,9 +54,11 @@ struct request {
         int status;
         json_t *reply;
         const char *text, *text_type;
-        size_t text_length; /* 0: up to the NUL */
-        const char *etag;   /* of the text, where it is known already */
-        char *bytes;        /* malloc()ed, of text_type; in place of text */
+        /* Of a poll that had nothing to tell: its target; 0: no such answer (poll_cache.h). */
+        int64_t idle_target;
+        bool is_idle_by_filter;   /* and whether the interval came out of filters */
+        uint64_t foreign_changes; /* of the database when this run began */
+        char *bytes;              /* malloc()ed, of text_type; in place of text */
         size_t bytes_len;
         int file; /* descriptor or -1 */
         int64_t file_offset, file_length;

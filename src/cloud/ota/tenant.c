@@ -4,6 +4,7 @@
 #include "cloud/ota/server.h"
 
 #include "base/clock.h"
+#include "cloud/ota/poll_cache.h"
 #include "cloud/ota/due.h"
 
 #include <ctype.h>
@@ -20,6 +21,7 @@ void ota_tx(struct ota *o, struct tx *tx, struct arena *arena, struct problem *p
                 .user = user,
                 .polling_time = o->polling_time,
                 .certificate_tenant = o->certificate_tenant,
+                .stamps = o->polls ? poll_cache_stamps(o->polls) : NULL,
         };
 }
 

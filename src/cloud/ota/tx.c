@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cloud/ota/settings.h"
+#include "cloud/ota/stamps.h"
 
 #include <unistd.h>
 
@@ -41,16 +42,6 @@ static bool has_failed(const struct tx *tx)
 }
 
 /* ── units ── */
-
-uint64_t tx_revision(struct tx *tx)
-{
-        return database_revision(tx->database);
-}
-
-void tx_ignore_changes(struct tx *tx, uint64_t revision_before)
-{
-        database_ignore_changes(tx->database, revision_before);
-}
 
 int tx_begin(struct tx *tx)
 {
@@ -155,6 +146,8 @@ static struct sql_rows open_rows(
         struct sql_rows r = {.tx = tx};
         if (has_failed(tx) || (!tx->is_open && tx_begin(tx) < 0))
                 return r;
+        if (tx->stamps && !tx->is_quiet)
+                stamps_note(tx->stamps, text, args, n, tx->tenant, tx->device);
         r.statement = database_prepare(tx->database, text, is_insert);
         if (r.statement)
                 database_bind(r.statement, args, n);

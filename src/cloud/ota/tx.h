@@ -59,6 +59,9 @@ struct tx {
         bool is_device;          /* a device acts: it changes rows without becoming their author */
         enum database_unit unit; /* what it is about to do; ALONE unless somebody says less */
         uint64_t key;            /* of DATABASE_DEVICE */
+        int64_t device;          /* the target that is all a device's request may write; 0: none */
+        struct stamps *stamps;   /* which kept answers its writes end; NULL: there are none */
+        bool is_quiet;           /* what it writes ends none */
         bool is_open;
         bool has_events; /* rows of the table event were written: after the commit others wait */
         enum database_failure failure; /* of a statement, whatever problem was set before it */
@@ -67,10 +70,6 @@ struct tx {
         struct tx_due *dues;
 };
 
-/* Moves with every row that is written, but for those of tx_ignore_changes(). */
-uint64_t tx_revision(struct tx *tx);
-/* What this unit changed doesn't count as a change. */
-void tx_ignore_changes(struct tx *tx, uint64_t revision_before);
 int tx_begin(struct tx *tx);
 /* -1 when something failed before or now; everything is undone then. */
 int tx_commit(struct tx *tx);
