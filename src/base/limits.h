@@ -130,7 +130,10 @@
 /* The update server's quotas are hawkBit's (hawkbit.server.security.dos.*), so that clients meet
  * the same walls. */
 #define LIMIT_OTA_POLL_CACHE_BYTES                                                                 \
-        LIMIT_MIB(256)           /* answers to idle polls; a million cars' are 200 MB */
+        LIMIT_MIB(256) /* answers to idle polls; a million cars' are 200 MB */
+/* Uploads on their way in: each may take LIMIT_ARTIFACT_BYTES of the disk before its sender is known.
+ */
+#define LIMIT_OTA_UPLOADS 8
 #define LIMIT_OTA_PER_PARENT 100 /* modules of a set; metadata and attributes of one entity */
 #define LIMIT_OTA_TYPES_PER_TYPE 50
 #define LIMIT_OTA_ARTIFACTS_PER_MODULE 50

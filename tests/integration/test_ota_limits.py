@@ -291,3 +291,94 @@ def test_an_answer_from_memory_is_the_one_that_was_given_before(make_server):
             answers.append((answer.status, sorted((k, v) for k, v in answer.getheaders() if k != "Date"), answer.read()))
             connection.close()
         assert answers[0] == answers[1] == answers[2], extra
+
+
+# ---- uploads ---------------------------------------------------------------------------------------------
+
+MARK = b"a-boundary"
+
+
+def frame(name=b"big.bin"):
+    begin = b'--' + MARK + b'\r\nContent-Disposition: form-data; name="file"; filename="' + name + b'"\r\n\r\n'
+    return begin, b"\r\n--" + MARK + b"--\r\n"
+
+
+def upload_head(module, length, authorization=None):
+    return (f"POST /rest/v1/softwaremodules/{module}/artifacts HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+            f"Content-Type: multipart/form-data; boundary={MARK.decode()}\r\n").encode() + (
+        basic() if authorization is None else authorization) + b"\r\n"
+
+
+def stored_files(server):
+    return [p for p in (server.data / "artifacts").rglob("*") if p.is_file()]
+
+
+def new_module(server, version="1"):
+    return server.expect(201, "POST", "/rest/v1/softwaremodules",
+                         [{"name": "m", "version": version, "type": "application"}])[0]["id"]
+
+
+def test_an_upload_goes_to_the_disk_while_it_arrives(make_server):
+    server = make_server()
+    module = new_module(server)
+    before = rss_kb(server.program.pid)
+    piece = os.urandom(1 << 20)
+    begin, end = frame()
+    digest = hashlib.sha256()
+    with connect(server) as s:
+        s.sendall(upload_head(module, len(begin) + 200 * len(piece) + len(end)) + begin)
+        for _ in range(200):
+            s.sendall(piece)
+            digest.update(piece)
+        assert rss_kb(server.program.pid) - before < 20_000
+        assert sum(p.stat().st_size for p in stored_files(server)) > 100 << 20
+        s.sendall(end)
+        answer = http.client.HTTPResponse(s)
+        answer.begin()
+        made = json.loads(answer.read())
+    assert answer.status == 201 and made["hashes"]["sha256"] == digest.hexdigest() and made["size"] == 200 << 20
+    assert [p.name for p in stored_files(server)] == [digest.hexdigest()]
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(make_server):
+    server = make_server()
+    module = new_module(server)
+    begin, _ = frame()
+    with connect(server) as s:
+        s.sendall(upload_head(module, 5 << 20) + begin + os.urandom(2 << 20))
+        wait_until(lambda: stored_files(server), 10, "the file to be begun")
+    wait_until(lambda: not stored_files(server), 10, "the file to be gone")
+    assert server.expect(200, "GET", f"/rest/v1/softwaremodules/{module}/artifacts") == []
+
+
+def test_a_stranger_s_upload_is_never_written(make_server):
+    server = make_server()
+    module = new_module(server)
+    begin, end = frame()
+    content = os.urandom(4 << 20)
+    with connect(server) as s:
+        s.sendall(upload_head(module, len(begin) + len(content) + len(end), b"") + begin + content[:1 << 20])
+        assert is_served(server) and not stored_files(server)
+        s.sendall(content[1 << 20:] + end)
+        assert s.recv(65536).startswith(b"HTTP/1.1 401")
+    assert not stored_files(server)
+
+
+def test_an_upload_in_chunks_and_one_beyond_the_limit(make_server):
+    server = make_server()
+    module = new_module(server)
+    begin, end = frame()
+    content = os.urandom(300_000)
+    body = begin + content + end
+    chunks = b"".join(f"{len(body[i:i + 50_000]):x}\r\n".encode() + body[i:i + 50_000] + b"\r\n"
+                      for i in range(0, len(body), 50_000)) + b"0\r\n\r\n"
+    head = upload_head(module, 1).replace(b"Content-Length: 1", b"Transfer-Encoding: chunked")
+    with connect(server) as s:
+        s.sendall(head + chunks)
+        answer = http.client.HTTPResponse(s)
+        answer.begin()
+        assert answer.status == 201
+        assert json.loads(answer.read())["hashes"]["md5"] == hashlib.md5(content).hexdigest()
+    with connect(server) as s:
+        s.sendall(upload_head(module, 2 << 30))
+        assert s.recv(65536).startswith(b"HTTP/1.1 413")

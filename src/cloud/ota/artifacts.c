@@ -5,7 +5,7 @@
 #include "cloud/ota/download.h"
 #include "cloud/ota/handlers.h"
 #include "cloud/ota/module.h"
-#include "cloud/ota/multipart.h"
+#include "cloud/ota/upload.h"
 
 #include <errno.h>
 #include <string.h>
@@ -111,104 +111,95 @@ int artifact_download(struct request *q)
 
 /* ── upload ── */
 
-struct upload {
-        const struct multipart_part *file;
-        const char *filename, *md5, *sha1, *sha256;
-};
-
-static const char *field_text(
-        struct request *q, const struct multipart_part *parts, int n, const char *name)
+/* A member of the form, or of the query, which counts first. */
+static const char *form_text(struct request *q, const struct upload *u, const char *name)
 {
         const char *value = request_param(q, name);
-        for (int i = 0; !value && i < n; i++) {
-                if (parts[i].name && !parts[i].filename && strcmp(parts[i].name, name) == 0)
-                        value = arena_strndup(&q->arena, parts[i].data, parts[i].len);
-        }
-        return value;
+        return value ? value : upload_field(u, name);
 }
 
-static int read_upload(
-        struct request *q, struct multipart_part parts[MULTIPART_MAX_PARTS], struct upload *u)
+/* Why the file isn't there whole. */
+static int refuse_upload(struct request *q, struct upload *u)
 {
-        size_t len = 0;
-        const char *body = http_body(q->x, &len);
-        int n = multipart_parse(http_header(q->x, "Content-Type"), body, len, &q->arena, parts);
-        if (n < 0)
+        if (upload_end(u) == -EINVAL)
                 return tx_problem(&q->tx, PROBLEM_MULTIPART, "The multipart body cannot be read");
-        for (int i = 0; i < n; i++) {
-                if (parts[i].name && strcmp(parts[i].name, "file") == 0)
-                        u->file = &parts[i];
-        }
-        if (!u->file)
+        if (!u->has_file)
                 return problem_set_status(&q->problem, PROBLEM_FRAMEWORK, 400);
-        u->filename = field_text(q, parts, n, "filename");
-        if (!u->filename)
-                u->filename = u->file->filename ? u->file->filename : "";
-        u->md5 = field_text(q, parts, n, "md5sum");
-        u->sha1 = field_text(q, parts, n, "sha1sum");
-        u->sha256 = field_text(q, parts, n, "sha256sum");
-        return 0;
+        return u->failure.code ? blob_failed(&q->tx, &u->failure) : 0;
 }
 
-static int check_upload(struct request *q, const struct module *m, const struct upload *u)
+static const char *upload_name(struct request *q, const struct upload *u)
+{
+        const char *name = form_text(q, u, "filename");
+        return name ? name : u->filename ? u->filename : "";
+}
+
+static int check_upload(
+        struct request *q, const struct module *m, const struct upload *u, const char *filename)
 {
         struct tx *tx = &q->tx;
-        if (u->file->len == 0)
+        if (u->size == 0)
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 400);
-        if (!*u->filename || shape_utf16_length(u->filename) > 256 || shape_has_markup(u->filename))
+        if (!*filename || shape_utf16_length(filename) > 256 || shape_has_markup(filename))
                 return tx_problem(tx, PROBLEM_CONSTRAINT, "The file name is not valid");
         if (m->is_locked)
                 return tx_problem(tx, PROBLEM_LOCKED, "Module %lld is locked", (long long)m->id);
         if (sql_int(tx, 0, "SELECT 1 FROM artifact WHERE module=? AND filename=?", SQL_I(m->id),
-                    SQL_T(u->filename)))
-                return tx_problem(tx, PROBLEM_EXISTS, "'%s' exists already", u->filename);
+                    SQL_T(filename)))
+                return tx_problem(tx, PROBLEM_EXISTS, "'%s' exists already", filename);
         if (sql_int(tx, 0, "SELECT count(*) FROM artifact WHERE module=?", SQL_I(m->id)) >=
                 LIMIT_OTA_ARTIFACTS_PER_MODULE)
                 return tx_problem(tx, PROBLEM_QUOTA, "Too many artifacts in a module");
-        if (u->file->len > LIMIT_ARTIFACT_BYTES)
+        if (u->size > (int64_t)LIMIT_ARTIFACT_BYTES)
                 return tx_problem(tx, PROBLEM_FILE_SIZE, "The file is too large");
         if (sql_int(tx, 0, "SELECT sum(size) FROM artifact WHERE tenant=?", SQL_I(tx->tenant)) +
-                        (int64_t)u->file->len >
+                        u->size >
                 LIMIT_OTA_STORAGE_BYTES)
                 return tx_problem(tx, PROBLEM_STORAGE, "The tenant's storage is full");
         return 0;
 }
 
-static int check_hashes(struct request *q, const struct upload *u, const struct hash_set *h)
+static bool differs(struct request *q, const struct upload *u, const char *name, const char *hash)
 {
-        if (u->sha1 && *u->sha1 && strcasecmp(u->sha1, h->sha1) != 0)
+        const char *due = form_text(q, u, name);
+        return due && *due && strcasecmp(due, hash) != 0;
+}
+
+static int check_hashes(struct request *q, const struct upload *u)
+{
+        if (differs(q, u, "sha1sum", u->hashes.sha1))
                 return tx_problem(&q->tx, PROBLEM_SHA1, "The SHA-1 does not match");
-        if (u->md5 && *u->md5 && strcasecmp(u->md5, h->md5) != 0)
+        if (differs(q, u, "md5sum", u->hashes.md5))
                 return tx_problem(&q->tx, PROBLEM_MD5, "The MD5 does not match");
-        if (u->sha256 && *u->sha256 && strcasecmp(u->sha256, h->sha256) != 0)
+        if (differs(q, u, "sha256sum", u->hashes.sha256))
                 return tx_problem(&q->tx, PROBLEM_SHA256, "The SHA-256 does not match");
         return 0;
 }
 
 int artifact_upload(struct request *q)
 {
-        struct multipart_part parts[MULTIPART_MAX_PARTS];
-        struct upload u = {0};
+        struct upload *u = http_sink_arg(q->x);
         struct module m;
-        struct blob blob;
-        if (read_upload(q, parts, &u) < 0)
+        int r = refuse_upload(q, u);
+        if (r < 0)
+                return r;
+        const char *filename = upload_name(q, u);
+        if (u->size > 0 && module_require(&q->tx, q->ids[0], &m) < 0)
                 return -1;
-        if (u.file->len > 0 && module_require(&q->tx, q->ids[0], &m) < 0)
+        if (check_upload(q, &m, u, filename) < 0 || check_hashes(q, u) < 0 ||
+                blob_store(&q->tx, q->ota, u) < 0)
                 return -1;
-        if (check_upload(q, &m, &u) < 0 ||
-                blob_write(&q->tx, q->ota, u.file->data, u.file->len, &blob) < 0)
-                return -1;
-        if (check_hashes(q, &u, &blob.hashes) < 0) {
-                blob_discard(&q->tx, q->ota, blob.hashes.sha256);
-                return -1;
-        }
         int64_t id = sql_insert(&q->tx,
                 "INSERT INTO artifact(tenant, module, filename, size, sha256, sha1, md5, "
                 "created_by,"
                 " created_at, modified_by, modified_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
                 "?8, ?9)",
-                SQL_I(q->tx.tenant), SQL_I(m.id), SQL_T(u.filename), SQL_I(blob.size),
-                SQL_T(blob.hashes.sha256), SQL_T(blob.hashes.sha1), SQL_T(blob.hashes.md5),
+                SQL_I(q->tx.tenant), SQL_I(m.id), SQL_T(filename), SQL_I(u->size),
+                SQL_T(u->hashes.sha256), SQL_T(u->hashes.sha1), SQL_T(u->hashes.md5),
                 SQL_T(q->tx.user), SQL_I(q->tx.now));
+        if (!id) {
+                blob_discard(&q->tx, q->ota, u->hashes.sha256);
+                return -1;
+        }
         return reply_json(q, 201, read_artifact_json(q, id, true));
 }

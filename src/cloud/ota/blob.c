@@ -16,19 +16,7 @@ static char *blob_path(struct ota *o, struct arena *arena, const char *sha256)
         return arena_printf(arena, "%s/%.2s/%s", o->artifacts_dir, sha256, sha256);
 }
 
-static int hash_bytes(const void *data, size_t len, struct hash_set *ret)
-{
-        struct hasher *h = hasher_new();
-        if (!h)
-                return -ENOMEM;
-        int r = hasher_add(h, data, len);
-        if (r == 0)
-                r = hasher_end(h, ret);
-        hasher_free(h);
-        return r;
-}
-
-static int storage_failed(struct tx *tx, const struct err *err)
+int blob_failed(struct tx *tx, const struct err *err)
 {
         log_error("cannot store an artifact: %s", err->text);
         if (err->code == -ENOSPC || err->code == -EDQUOT)
@@ -37,20 +25,16 @@ static int storage_failed(struct tx *tx, const struct err *err)
         return tx_problem(tx, PROBLEM_STORAGE_FAILED, "The artifact was not stored: %s", err->text);
 }
 
-int blob_write(struct tx *tx, struct ota *o, const void *data, size_t len, struct blob *ret)
+int blob_store(struct tx *tx, struct ota *o, struct upload *u)
 {
         struct err err = ERR_INIT;
         struct stat st;
-        if (hash_bytes(data, len, &ret->hashes) < 0)
-                return tx_problem(
-                        tx, PROBLEM_STORAGE_FAILED, "cannot compute the artifact's hashes");
-        ret->size = (int64_t)len;
-        const char *path = blob_path(o, tx->arena, ret->hashes.sha256);
-        const char *dir = arena_printf(tx->arena, "%s/%.2s", o->artifacts_dir, ret->hashes.sha256);
-        if (stat(path, &st) == 0 && st.st_size == (off_t)len)
-                return 0;
-        if (fs_mkdir_p(dir, 0700, &err) < 0 || fs_write_atomic(path, data, len, 0600, &err) < 0)
-                return storage_failed(tx, &err);
+        const char *path = blob_path(o, tx->arena, u->hashes.sha256);
+        const char *dir = arena_printf(tx->arena, "%s/%.2s", o->artifacts_dir, u->hashes.sha256);
+        if (stat(path, &st) == 0 && st.st_size == (off_t)u->size)
+                return 0; /* the same content: the upload's file goes with it */
+        if (fs_mkdir_p(dir, 0700, &err) < 0 || upload_keep(u, path, &err) < 0)
+                return blob_failed(tx, &err);
         return 0;
 }
 

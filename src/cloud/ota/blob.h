@@ -4,20 +4,16 @@
 /*
  * The files behind the artifacts: each content is stored once, as `ab/abcdef…` by its SHA-256.
  *
- * A file is written beside its place, synced, and renamed; only then a row may name it. A file
+ * A file is written while it arrives (upload.h), synced, and renamed; only then a row may name it. A file
  * whose last row goes is removed after the commit, so that a crash leaves a file too many, never
  * one too few. Uploads of one content at the same time can't be: there is one thread.
  */
-#include "base/hash.h"
-#include "cloud/ota/server.h"
+#include "cloud/ota/upload.h"
 
-struct blob {
-        struct hash_set hashes;
-        int64_t size;
-};
-
-/* Stores the bytes. Sets a problem (disk full among them) and returns -1; then nothing is left. */
-int blob_write(struct tx *tx, struct ota *o, const void *data, size_t len, struct blob *ret);
+/* Puts the upload's file in its place. Sets a problem (disk full among them) and returns -1. */
+int blob_store(struct tx *tx, struct ota *o, struct upload *u);
+/* Sets the problem of a file that could not be written; -1. */
+int blob_failed(struct tx *tx, const struct err *err);
 /* Removes a file just written that no row will name. */
 void blob_discard(struct tx *tx, struct ota *o, const char *sha256);
 /* Opens the file; -1 if it is gone. */

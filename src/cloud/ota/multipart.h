@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Copyright The Driveline authors */
 #pragma once
-/* The parts of a multipart/form-data body (RFC 7578), without copying their data. */
-#include "cloud/ota/arena.h"
+/*
+ * A multipart/form-data body (RFC 7578), read while it arrives: pieces of any size in, parts out.
+ *
+ * It keeps at most one head of a part and one piece, however long the body is. What is before the
+ * first boundary and after the last is passed over.
+ */
+#include <stdbool.h>
+#include <stddef.h>
 
 #define MULTIPART_MAX_PARTS 16
 
-struct multipart_part {
-        const char *name;
-        const char *filename; /* NULL: a plain field */
-        const char *data;     /* within the body */
-        size_t len;
+/* Where the parts go; begin, any number of data, end, in this order for each part. */
+struct multipart_reader {
+        /* `filename` NULL: a plain field; `name` may be NULL too. Both die with the call. */
+        void (*begin)(void *arg, const char *name, const char *filename);
+        void (*data)(void *arg, const char *data, size_t len);
+        void (*end)(void *arg);
+        void *arg;
 };
 
-/* Number of parts, or -EINVAL. `content_type` is the request's header with its boundary. */
-int multipart_parse(const char *content_type, const char *body, size_t len, struct arena *arena,
-        struct multipart_part parts[MULTIPART_MAX_PARTS]);
+struct multipart;
+
+/* `content_type` is the request's header with its boundary; NULL if it has none. */
+struct multipart *multipart_new(const char *content_type, const struct multipart_reader *reader);
+void multipart_free(struct multipart *m);
+/* -EINVAL when this can't be such a body; then and later. */
+int multipart_add(struct multipart *m, const char *data, size_t len);
+/* The last boundary was there. */
+bool multipart_is_whole(const struct multipart *m);

@@ -22,6 +22,7 @@
 #include "cloud/ota/scheduler.h"
 #include "cloud/ota/seen.h"
 #include "cloud/ota/server.h"
+#include "cloud/ota/upload.h"
 #include "cloud/ota/view.h"
 #include "cloud/registry/registry.h"
 
@@ -34,8 +35,9 @@
  * here. */
 #define SCHEDULER_MS 300
 #define CLEAN_UP_MS INT64_C(86400000)
-/* A body is an artifact and its multipart frame at most. */
-#define MAX_BODY_BYTES (LIMIT_ARTIFACT_BYTES + LIMIT_MIB(1))
+/* A little more than what a handler takes, so that the refusal is a whole answer. Uploads have their
+ * own way (upload.h). */
+#define MAX_BODY_BYTES (LIMIT_JSON_BODY_BYTES + LIMIT_MIB(1))
 
 /* The loop around a server: signals and timers. */
 struct service {
@@ -168,8 +170,10 @@ static int service_open(struct service *s, const char *db_path, const char *arti
                 .stall_timeout_ms = stall_timeout_ms,
                 .handle = dispatch,
                 .is_download = is_download,
+                .on_body = upload_on_body,
                 .quick = poll_cache_quick,
                 .arg = o};
+        upload_tidy(o);
         return http_server_new(o->base, &options, &o->http, err);
 }
 

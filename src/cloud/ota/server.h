@@ -40,6 +40,7 @@ struct ota {
         struct event_hub *hub; /* NULL where nobody is served */
         struct sweeps *sweeps;
         struct poll_cache *polls;
+        size_t n_uploads; /* on their way in (upload.h) */
         /* Is a certificate that our CA signed still active? NULL: each is. */
         bool (*is_certificate_active)(void *arg, const char *name, const char *serial);
         void *arg;

@@ -2,6 +2,7 @@
  * Copyright The Driveline authors */
 /* The parts that turn text into meaning, without a database: queries, media types, multipart
  * bodies, shapes, CBOR, schedules and users. */
+#include "base/buf.h"
 #include "base/clean.h"
 #include "base/clock.h"
 #include "cloud/ota/cbor.h"
@@ -112,24 +113,51 @@ static void the_accept_header_chooses(void **state)
 
 #define TYPE "multipart/form-data; boundary=xy"
 
-static void multipart_parts_are_found(void **state)
+/* The parts as one text: <name|filename>data; */
+static void part_begins(void *arg, const char *name, const char *filename)
+{
+        buf_addf(arg, "<%s|%s>", name ? name : "-", filename ? filename : "-");
+}
+
+static void part_has(void *arg, const char *data, size_t len)
+{
+        buf_add(arg, data, len);
+}
+
+static void part_ends(void *arg)
+{
+        buf_addc(arg, ';');
+}
+
+/* Reads `body` in pieces of `size`: whole, or not. */
+static bool read_multipart(const char *type, const char *body, size_t size, struct buf *out)
+{
+        const struct multipart_reader reader = {part_begins, part_has, part_ends, out};
+        struct multipart *m = multipart_new(type, &reader);
+        size_t len = strlen(body);
+        bool is_whole = m != NULL;
+        for (size_t at = 0; is_whole && at < len; at += size)
+                is_whole = multipart_add(m, body + at, len - at < size ? len - at : size) == 0;
+        is_whole = is_whole && multipart_is_whole(m);
+        multipart_free(m);
+        return is_whole;
+}
+
+static void multipart_parts_are_found_in_pieces_of_any_size(void **state)
 {
         static const char body[] =
                 "--xy\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a "
                 "\\\"b\\\".zip\"\r\n"
-                "Content-Type: application/zip\r\n\r\nda\r\n-ta\r\n--xy\r\n"
-                "content-disposition: form-data; name=filename\r\n\r\nc.zip\r\n--xy--\r\n";
-        struct multipart_part parts[MULTIPART_MAX_PARTS];
-        CLEAN_ARENA struct arena arena = {0};
+                "Content-Type: application/zip\r\n\r\nda\r\n-ta\r\n--x\r\n--xy\r\n"
+                "content-disposition: form-data; name=filename\r\n\r\nc.zip\r\n--xy\r\n"
+                "A: b\r\n\r\n\r\n--xy--\r\nafter";
         (void)state;
-        assert_int_equal(multipart_parse(TYPE, body, sizeof(body) - 1, &arena, parts), 2);
-        assert_string_equal(parts[0].name, "file");
-        assert_string_equal(parts[0].filename, "a \"b\".zip");
-        assert_int_equal(parts[0].len, 7);
-        assert_memory_equal(parts[0].data, "da\r\n-ta", 7);
-        assert_string_equal(parts[1].name, "filename");
-        assert_null(parts[1].filename);
-        assert_memory_equal(parts[1].data, "c.zip", 5);
+        for (size_t size = 1; size < sizeof(body); size++) {
+                CLEAN_BUF struct buf out = BUF_INIT(1000);
+                assert_true(read_multipart(TYPE, body, size, &out));
+                assert_string_equal("<file|a \"b\".zip>da\r\n-ta\r\n--x;<filename|->c.zip;<-|->;",
+                        buf_text(&out));
+        }
 }
 
 static void broken_multipart_is_refused(void **state)
@@ -137,15 +165,12 @@ static void broken_multipart_is_refused(void **state)
         static const char *const bodies[] = {"", "--xy", "--xy\r\n", "--xy\r\nno head",
                 "--xy\r\n\r\nno end", "--zz\r\n\r\n\r\n--zz--", "--xyz\r\n\r\nx\r\n--xy--",
                 "--xy\r\nA: b\r\n\r\nx\r\n--xy"};
-        struct multipart_part parts[MULTIPART_MAX_PARTS];
         (void)state;
         for (size_t i = 0; i < N_ELEMENTS(bodies); i++) {
-                CLEAN_ARENA struct arena arena = {0};
-                if (multipart_parse(TYPE, bodies[i], strlen(bodies[i]), &arena, parts) >= 0)
+                CLEAN_BUF struct buf out = BUF_INIT(1000);
+                if (read_multipart(TYPE, bodies[i], 1000, &out))
                         fail_msg("body %zu was taken", i);
-                assert_int_equal(multipart_parse("multipart/form-data", bodies[i],
-                                         strlen(bodies[i]), &arena, parts),
-                        -EINVAL);
+                assert_false(read_multipart("multipart/form-data", bodies[i], 1000, &out));
         }
 }
 
@@ -347,7 +372,7 @@ int main(void)
                 cmocka_unit_test(quotes_take_one_backslash),
                 cmocka_unit_test(nesting_is_bounded),
                 cmocka_unit_test(the_accept_header_chooses),
-                cmocka_unit_test(multipart_parts_are_found),
+                cmocka_unit_test(multipart_parts_are_found_in_pieces_of_any_size),
                 cmocka_unit_test(broken_multipart_is_refused),
                 cmocka_unit_test(bodies_are_converted_as_hawkbit_does),
                 cmocka_unit_test(unreadable_bodies_are_none),
