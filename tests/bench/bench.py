@@ -68,8 +68,14 @@ def folder_bytes(path):
 
 
 class Report:
+    """Parts by name, each with its rows and its sections."""
+
     def __init__(self):
-        self.rows, self.sections = [], []
+        self.parts = {}
+
+    def begin(self, part):
+        print(part, flush=True)
+        self.rows, self.sections = self.parts.setdefault(part, ([], []))
 
     def row(self, what, value, unit, aim=None, at_most=True):
         """`aim` None: only a figure. The ratio is above 1 where the aim is exceeded the good way."""
@@ -168,31 +174,6 @@ def seen(db, name, sequence):
         return None  # no table before the first message
 
 
-def polls(report, cloud, build, seconds):
-    """GET /{tenant}/controller/v1/{id} with the target's token: nothing to tell."""
-    status, targets = cloud.api("POST", "/rest/v1/targets", [{"controllerId": "POLL-1", "name": "POLL-1"}])
-    assert status == 201, targets
-    token = targets[0]["securityToken"]
-    # As in hawkBit, tokens of targets count only once they are enabled; cars use their certificates.
-    status, answer = cloud.api("PUT", "/rest/v1/system/configs/authentication.targettoken.enabled", {"value": True})
-    assert status in (200, 204), answer
-    request = cloud.folder / "poll.http"
-    request.write_bytes(f"GET /DEFAULT/controller/v1/POLL-1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                        f"Authorization: TargetToken {token}\r\nAccept: application/hal+json\r\n\r\n".encode())
-    pid = cloud.children()["ota"]
-    before = cpu_seconds(pid)
-    out = subprocess.run([build / "tests/bench/poll_load", str(cloud.http_port), "16", str(seconds), request],
-                         capture_output=True, text=True, timeout=seconds + 60, check=False)
-    assert out.returncode == 0, out.stderr
-    result = json.loads(out.stdout)
-    report.row("polls answered", result["per_second"], "1/s")
-    report.row("poll, p99 with 16 connections", result["p99_ms"], "ms")
-    report.row("CPU of ota per poll", (cpu_seconds(pid) - before) / (result["per_second"] * seconds) * 1e6, "µs")
-    report.section("Polls", f"build/release/tests/bench/poll_load PORT 16 {seconds} REQUEST",
-                   "DDI base polls of one target by its token over plain HTTP on 16 kept connections, one request at "
-                   "a time on each.")
-
-
 def footprint(report, cloud, build):
     """One car that sends once a second, after it has been updated by nobody."""
     car = cloud.start_tcu("FOOTPRINT-1", app=ROOT / "apps/car-python")
@@ -256,14 +237,49 @@ def machine():
     return f"{os.cpu_count()} × {cpu}, {memory:.0f} GB, Debian {version}, Linux {platform.release()}, {compiler}"
 
 
+def block(rows, sections):
+    """A part as it stands in the file."""
+    lines = []
+    for title, command, text in sections:
+        lines += ["", f"## {title}", "", f"`{command}`, {datetime.date.today().isoformat()}", "", text]
+    if rows:
+        lines += ["", "| what | measured | aim | ratio | met |", "|---|---:|---|---:|---|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines).strip()
+
+
 def write(report, path):
+    """The parts that were measured now; the others stay as they are."""
+    old = path.read_text() if path.exists() else ""
+    blocks = dict(re.findall(r"<!-- part: (\S+) -->\n(.*?)\n<!-- end -->", old, re.DOTALL))
+    blocks.update({name: block(*part) for name, part in report.parts.items()})
     lines = ["# Benchmarks", "", "Written by `make bench`; don't edit. Ratio: how many times better than the aim.", "",
-             f"{datetime.date.today().isoformat()}, {machine()}", "",
-             "| what | measured | aim | ratio | met |", "|---|---:|---|---:|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in report.rows]
-    for title, command, text in report.sections:
-        lines += ["", f"## {title}", "", f"`{command}`", "", text]
+             machine()]
+    for name in [*(n for n in PARTS if n in blocks), *(n for n in blocks if n not in PARTS)]:
+        lines += ["", f"<!-- part: {name} -->", blocks[name], "<!-- end -->"]
     path.write_text("\n".join(lines) + "\n")
+
+
+PARTS = ["footprint", "latency", "throughput", "ota-polls", "ota-tls", "ota-million", "ota-files", "ota-rollouts", "demo", "modules"]
+
+
+def of_cloud(report, chosen, arguments, build, folder):
+    """What needs the whole cloud."""
+    if not {"footprint", "latency", "throughput"} & set(chosen):
+        return
+    cloud = conftest.Cloud(folder).start()
+    try:
+        if "footprint" in chosen:
+            report.begin("footprint")
+            footprint(report, cloud, build)
+        if "latency" in chosen:
+            report.begin("latency")
+            latency(report, cloud, arguments.latency, 50)
+        if "throughput" in chosen:
+            report.begin("throughput")
+            throughput(report, cloud, arguments.messages, arguments.cars)
+    finally:
+        cloud.stop()
 
 
 def main():
@@ -273,40 +289,42 @@ def main():
     parser.add_argument("--cars", type=int, default=20)
     parser.add_argument("--latency", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=5, help="of polling")
-    parser.add_argument("--only", action="append", choices=["modules", "throughput", "latency", "polls", "footprint", "demo"])
+    parser.add_argument("--only", action="append", choices=PARTS,
+                        help="this part (repeatable); the others keep their rows")
+    parser.add_argument("--megabytes", type=int, default=512, help="of the file that goes up and down")
     parser.add_argument("--out", type=pathlib.Path, help="instead of docs/benchmarks.md")
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     os.environ["DRIVELINE_BUILD"] = str(build)
-    global conftest, mqtt_client
+    global bench_ota, conftest, mqtt_client
     import conftest
     import mqtt_client
-    report, chosen = Report(), arguments.only or ["footprint", "latency", "throughput", "polls", "demo", "modules"]
+    import bench_ota
+    report, chosen = Report(), arguments.only or PARTS
 
     with tempfile.TemporaryDirectory(prefix="driveline-bench.") as folder:
-        cloud = conftest.Cloud(folder).start()
-        try:
-            for name in chosen:
-                print(name, flush=True)
-                if name == "footprint":
-                    footprint(report, cloud, build)
-                elif name == "latency":
-                    latency(report, cloud, arguments.latency, 50)
-                elif name == "throughput":
-                    throughput(report, cloud, arguments.messages, arguments.cars)
-                elif name == "polls":
-                    polls(report, cloud, build, arguments.seconds)
-        finally:
-            cloud.stop()
+        of_cloud(report, chosen, arguments, build, pathlib.Path(folder) / "cloud")
+        for name, measure, amount in (("ota-polls", bench_ota.polls, arguments.seconds),
+                                      ("ota-tls", bench_ota.tls_polls, arguments.seconds),
+                                      ("ota-million", bench_ota.million, arguments.seconds),
+                                      ("ota-files", bench_ota.files, arguments.megabytes),
+                                      ("ota-rollouts", bench_ota.rollouts, 0)):
+            if name in chosen:
+                report.begin(name)
+                place = pathlib.Path(folder) / name
+                place.mkdir()
+                measure(report, build, place, amount)
+                shutil.rmtree(place)
     if "demo" in chosen:
+        report.begin("demo")
         run_of_the_demo(report, build)
     if "modules" in chosen:
+        report.begin("modules")
         module_bench(report, build / "src/vehicle/plant_bench", "The plant")
         module_bench(report, build / "src/cloud/store/store_bench", "The store alone")
-    out = arguments.out or (None if arguments.only else ROOT / "docs/benchmarks.md")
-    if out:
-        write(report, out)
-        print(f"wrote {out}")
+    out = arguments.out or ROOT / "docs/benchmarks.md"
+    write(report, out)
+    print(f"wrote {out}")
     return 0
 
 
