@@ -203,6 +203,8 @@ int upload_end(struct upload *u)
         }
         if (u->hasher && !u->failure.code && hasher_end(u->hasher, &u->hashes) < 0)
                 fail(u, -EIO, "compute the hashes of");
+        hasher_free(u->hasher); /* a request may be run again, and asks again then */
+        u->hasher = NULL;
         return u->failure.code;
 }
 
