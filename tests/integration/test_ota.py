@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -538,3 +539,72 @@ def test_swupdate_refuses_a_foreign_signature_and_reports_it(server, tmp_path):
     assert not installed.exists()
     assert history(server, action)[0] == "error"
     assert server.expect(200, "GET", f"/rest/v1/targets/sw-1/actions/{action}")["active"] is False
+
+
+@needs_swupdate
+def test_swupdate_obeys_a_cancellation(server, tmp_path):
+    signer = Signer(tmp_path, "release")
+    token, _, installed, action = offer_swu(server, tmp_path, signer)
+    server.expect(204, "DELETE", f"/rest/v1/targets/sw-1/actions/{action}")
+    with swupdate(server, tmp_path, signer, token):
+        wait_until(lambda: history(server, action)[0] == "canceled", 60, "swupdate to agree")
+    assert not installed.exists()
+    shown = server.expect(200, "GET", f"/rest/v1/targets/sw-1/actions/{action}")
+    assert (shown["status"], shown["active"]) == ("canceled", False)
+
+
+class BreakingProxy:
+    """Passes connections on to the server, and cuts the first one that has carried `after` bytes of an answer."""
+
+    def __init__(self, port, after):
+        self.port, self.after, self.ranges, self.cuts = port, after, [], 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.port))
+                threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._answer, args=(client, server), daemon=True).start()
+
+    def _ask(self, client, server):
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                self.ranges += [line.decode() for line in data.split(b"\r\n") if line.lower().startswith(b"range:")]
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+
+    def _answer(self, client, server):
+        carried = 0
+        with contextlib.suppress(OSError):
+            while data := server.recv(16384):
+                carried += len(data)
+                if carried > self.after and not self.cuts:
+                    self.cuts += 1
+                    break
+                client.sendall(data)
+        for end in (client, server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def close(self):
+        self.listener.close()
+
+
+@needs_swupdate
+def test_swupdate_resumes_a_broken_download(server, tmp_path):
+    signer = Signer(tmp_path, "release")
+    token, payload, installed, _ = offer_swu(server, tmp_path, signer)
+    proxy = BreakingProxy(server.port, 80_000)
+    try:
+        with swupdate(proxy, tmp_path, signer, token, "-r 5", "-w 1"):
+            wait_until(lambda: installed.exists() and installed.read_bytes() == payload, 60, "the image to be installed")
+    finally:
+        proxy.close()
+    assert proxy.cuts == 1
+    starts = [int(re.search(r"bytes=(\d+)-", line)[1]) for line in proxy.ranges]
+    assert any(0 < start <= 80_000 for start in starts), proxy.ranges

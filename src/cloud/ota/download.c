@@ -4,21 +4,16 @@
 
 #include "base/limits.h"
 #include "cloud/ota/blob.h"
+#include "cloud/ota/ranges.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BOUNDARY "THIS_STRING_SEPARATES_MULTIPART"
-#define MAX_RANGES 64
 /* Parts of a multi-range answer are gathered in memory. */
 #define MAX_PARTS_BYTES LIMIT_MIB(16)
-
-struct span {
-        int64_t start, end; /* both inclusive */
-};
 
 void artifact_read(struct sql_rows *r, struct artifact *a)
 {
@@ -82,76 +77,9 @@ static bool wants_whole_file(struct request *q, const struct artifact *a)
         return timegm(&tm) < a->created_at / 1000;
 }
 
-/* ── ranges ── */
-
-static bool is_range_syntax(const char *text)
-{
-        if (strncmp(text, "bytes=", 6) != 0)
-                return false;
-        for (const char *p = text + 6;;) {
-                while (isdigit((unsigned char)*p))
-                        p++;
-                if (*p++ != '-')
-                        return false;
-                while (isdigit((unsigned char)*p))
-                        p++;
-                if (*p == '\0')
-                        return true;
-                if (*p++ != ',')
-                        return false;
-        }
-}
-
-/* One `a-b`, `a-` or `-n`; false if it can't be served. */
-static bool read_span(const char *text, size_t len, int64_t size, struct span *s)
-{
-        const char *dash = memchr(text, '-', len);
-        bool has_start = dash > text, has_end = dash + 1 < text + len;
-        int64_t start = has_start ? strtoll(text, NULL, 10) : -1;
-        int64_t end = has_end ? strtoll(dash + 1, NULL, 10) : size - 1;
-        if (!has_start && !has_end)
-                return false;
-        if (!has_start) {
-                if (end == 0 || end > size)
-                        return false;
-                start = size - end;
-                end = size - 1;
-        }
-        if (end > size - 1)
-                end = size - 1;
-        *s = (struct span){start, end};
-        return start <= end && start < size;
-}
-
-static int compare_spans(const void *a, const void *b)
-{
-        const struct span *x = a, *y = b;
-        return (x->start > y->start) - (x->start < y->start);
-}
-
-/* The ranges in order; 0: none can be served. */
-static size_t read_spans(const char *header, int64_t size, struct span spans[MAX_RANGES])
-{
-        size_t n = 0;
-        if (!is_range_syntax(header))
-                return 0;
-        for (const char *p = header + 6; *p;) {
-                size_t len = strcspn(p, ",");
-                if (n == MAX_RANGES || !read_span(p, len, size, &spans[n++]))
-                        return 0;
-                p += len + (p[len] == ',');
-        }
-        qsort(spans, n, sizeof(*spans), compare_spans);
-        for (size_t i = 1; i < n; i++) {
-                if (spans[i].start <= spans[i - 1].end)
-                        return 0;
-        }
-        return n;
-}
-
 /* ── answers ── */
 
-static void set_content_range(struct request *q, const struct span *s, int64_t size)
+static void set_content_range(struct request *q, const struct range_span *s, int64_t size)
 {
         http_add_header(q->x, "Content-Range",
                 arena_printf(&q->arena, "bytes %lld-%lld/%lld", (long long)s->start,
@@ -179,8 +107,8 @@ static int reply_unsatisfiable(struct request *q, int fd, const struct artifact 
         return 0;
 }
 
-static int reply_parts(
-        struct request *q, int fd, const struct artifact *a, const struct span *spans, size_t n)
+static int reply_parts(struct request *q, int fd, const struct artifact *a,
+        const struct range_span *spans, size_t n)
 {
         struct buf b = BUF_INIT(MAX_PARTS_BYTES);
         for (size_t i = 0; i < n; i++) {
@@ -207,7 +135,7 @@ static int reply_parts(
 
 int download_reply(struct request *q, const struct artifact *a)
 {
-        struct span spans[MAX_RANGES];
+        struct range_span spans[RANGES_MAX];
         const char *range = http_header(q->x, "Range");
         if (download_is_refused(q, a))
                 return problem_set_status(&q->problem, PROBLEM_EMPTY, 412);
@@ -221,7 +149,7 @@ int download_reply(struct request *q, const struct artifact *a)
         http_add_header(q->x, "Last-Modified", http_date(q, a->created_at));
         if (!range || strcmp(http_method(q->x), "HEAD") == 0 || wants_whole_file(q, a))
                 return reply_file(q, fd, 200, 0, a->size);
-        size_t n = read_spans(range, a->size, spans);
+        size_t n = ranges_read(range, a->size, spans);
         if (n == 0)
                 return reply_unsatisfiable(q, fd, a);
         if (n > 1)
