@@ -330,7 +330,8 @@ def test_an_upload_goes_to_the_disk_while_it_arrives(make_server):
         for _ in range(200):
             s.sendall(piece)
             digest.update(piece)
-        assert rss_kb(server.program.pid) - before < 20_000
+        if SLOW == 1:  # AddressSanitizer keeps what was freed for a while
+            assert rss_kb(server.program.pid) - before < 20_000
         assert sum(p.stat().st_size for p in stored_files(server)) > 100 << 20
         s.sendall(end)
         answer = http.client.HTTPResponse(s)
